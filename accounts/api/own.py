@@ -1,0 +1,91 @@
+"""One's own person and devices over the API."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts import enrolment, own_devices
+from accounts.api import shapes
+from accounts.api.sign_ins import begun_answer
+from accounts.models import User
+from mfa_site import api
+from mfa_site.client import client
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import STEP_UP_MAX_AGE, needs
+
+PAGE = 50
+PAGE_MOST = 100
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in person's row; Refused NOT_SIGNED_IN if a token outlived it."""
+    user = request.user
+    if not user.is_authenticated:
+        raise Refused(Reason.NOT_SIGNED_IN)
+    assert isinstance(user, User)
+    return user
+
+
+@needs()
+def me(request: HttpRequest) -> HttpResponse:
+    """`GET me`: who is signed in and what was proven."""
+    return api.answer(shapes.me(person(request), request.proof))
+
+
+@needs()
+def devices(request: HttpRequest) -> HttpResponse:
+    """`GET devices`: a page of one's devices, oldest first; `?after=<uuid>&limit=` goes on, `next` says from where."""
+    limit_text, after = request.GET.get("limit", str(PAGE)), request.GET.get("after")
+    if not limit_text.isascii() or not limit_text.isdigit() or not 1 <= int(limit_text[:6]) <= PAGE_MOST:
+        raise Refused(Reason.MALFORMED)
+    rows, limit, now = own_devices.listed(person(request)), int(limit_text), timezone.now()
+    if after is not None:
+        uuids = [str(row.uuid) for row in rows]
+        if after not in uuids:
+            raise Refused(Reason.NOT_FOUND)
+        rows = rows[uuids.index(after) + 1 :]
+    more = str(rows[limit - 1].uuid) if len(rows) > limit else None
+    return api.answer({"devices": [shapes.device(row, now) for row in rows[:limit]], "next": more})
+
+
+@needs(max_age=STEP_UP_MAX_AGE)
+def begin(request: HttpRequest) -> HttpResponse:
+    """`POST devices`: an enrolment is begun; what the person must see is shown once."""
+    given = api.body(request, {"kind": str, "name?": str})
+    now = timezone.now()
+    begun = enrolment.begin(person(request), given["kind"], given.get("name", ""), request.proof.sid, client(request), now)
+    return begun_answer(begun, now)
+
+
+@needs(max_age=STEP_UP_MAX_AGE)
+def confirm(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`POST devices/<uuid>/confirm`: a right answer makes the device active."""
+    given = api.body(request, {"answer": (str, dict)})
+    now = timezone.now()
+    ceremony = enrolment.in_progress(person(request), request.proof.sid, now, device__uuid=uuid)
+    if ceremony is None:
+        raise Refused(Reason.NOT_FOUND)
+    return api.answer(shapes.device(enrolment.confirm(ceremony, given["answer"], client(request), now), now))
+
+
+@needs()
+def one(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`GET devices/<uuid>`."""
+    return api.answer(shapes.device(own_devices.one(person(request), uuid), timezone.now()))
+
+
+@needs(max_age=STEP_UP_MAX_AGE)
+def rename(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`PATCH devices/<uuid>`: the device has the new name."""
+    given = api.body(request, {"name": str})
+    device = own_devices.one(person(request), uuid)
+    own_devices.rename(device, given["name"], client(request))
+    return api.answer(shapes.device(device, timezone.now()))
+
+
+@needs(max_age=STEP_UP_MAX_AGE)
+def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`DELETE devices/<uuid>`: 204; the device and what it opened have ended."""
+    own_devices.remove(own_devices.one(person(request), uuid), client(request), timezone.now())
+    return api.empty()

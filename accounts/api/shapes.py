@@ -1,0 +1,69 @@
+"""How people, devices and times look in JSON."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from accounts.models import User
+from devices.models import Device, Kind
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import RequestProof
+
+
+def moment(value: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
+
+
+def seconds_until(end: datetime, now: datetime) -> int:
+    """Whole seconds left, never negative."""
+    return max(0, int((end - now).total_seconds()))
+
+
+def device(row: Device, now: datetime) -> dict[str, Any]:
+    """One's own device."""
+    key = row.kind == Kind.FIDO2 and bool(row.credential_id)
+    return {
+        "uuid": str(row.uuid),
+        "kind": row.kind,
+        "name": row.name,
+        "state": row.state,
+        "serial": row.serial or None,
+        "usable": row.is_usable(now),
+        "last_used_at": moment(row.last_used_at),
+        "created_at": moment(row.created_at),
+        "transports": row.transports if key else None,
+        "synced": row.backup_eligible if key else None,
+        "sent_to": None,
+    }
+
+
+def device_before_sign_in(row: Device, now: datetime) -> dict[str, Any]:
+    """What somebody who knows the password alone may see of a device."""
+    whole = device(row, now)
+    return {name: whole[name] for name in ("uuid", "kind", "name", "usable", "sent_to", "transports")}
+
+
+def me(user: User, proof: RequestProof) -> dict[str, Any]:
+    """The signed-in person and what was proven."""
+    return {
+        "uuid": str(user.uuid),
+        "username": user.username,
+        "name": user.name,
+        "email": user.email,
+        "staff": user.is_staff,
+        "amr": list(proof.amr),
+        "acr": proof.acr,
+        "auth_time": moment(proof.auth_time),
+    }
+
+
+def uuid(text: str) -> UUID:
+    """The uuid in canonical text; Refused NOT_FOUND where it is none, for there is nothing by that name."""
+    try:
+        value = UUID(text)
+    except ValueError:
+        raise Refused(Reason.NOT_FOUND) from None
+    if str(value) != text.lower():
+        raise Refused(Reason.NOT_FOUND)
+    return value

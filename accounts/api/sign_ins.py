@@ -1,0 +1,126 @@
+"""Signing in over the API: password, device, grant."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts import enrolment, signin
+from accounts.api import shapes
+from accounts.models import SignIn
+from accounts.signin import Grant, Passed
+from devices.models import Device
+from grants import refresh
+from mfa_site import api
+from mfa_site.client import Client, client
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import RequestProof
+
+GRANTS = ("token", "session")
+
+
+def start(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins`: 201 with a secret handle and the devices that may be used now."""
+    given = api.body(request, {"username": str, "password": str})
+    now = timezone.now()
+    sign_in, handle = signin.start(request, given["username"], given["password"], client(request), now)
+    waiting = sign_in.state == SignIn.State.WAITING
+    usable = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)] if waiting else []
+    return api.answer(
+        {
+            "sign_in": handle,
+            "state": sign_in.state,
+            "expires_in": shapes.seconds_until(sign_in.expires_at, now),
+            "devices": [shapes.device_before_sign_in(row, now) for row in usable],
+        },
+        status=201,
+    )
+
+
+def challenge(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins/challenge`: what the client needs to answer this device."""
+    given = api.body(request, {"sign_in": str, "device": str})
+    now = timezone.now()
+    sign_in = signin.by_handle(given["sign_in"], now)
+    device, shown = signin.choose(sign_in, shapes.uuid(given["device"]), now)
+    expires_in = shapes.seconds_until(sign_in.expires_at, now)
+    return api.answer({"device": str(device.uuid), "kind": device.kind, "expires_in": expires_in, **shown.shown})
+
+
+def answer(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins/answer`: a right answer is worth a token pair or a session."""
+    given = api.body(request, {"sign_in": str, "device": str, "answer": (str, dict), "grant?": str})
+    now, caller = timezone.now(), client(request)
+    grant = granting(request, given.get("grant", "token"), caller, now)
+    sign_in = signin.by_handle(given["sign_in"], now)
+    device = shapes.uuid(given["device"])
+    return api.answer(signin.answer(sign_in, device, given["answer"], grant, caller, now))
+
+
+def enrol(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins/enrol`: the first device of a new account is begun."""
+    given = api.body(request, {"sign_in": str, "kind": str, "name?": str})
+    now = timezone.now()
+    sign_in = signin.by_handle(given["sign_in"], now)
+    begun = enrolment.begin_first(sign_in, given["kind"], given.get("name", ""), client(request), now)
+    return begun_answer(begun, now)
+
+
+def confirm(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins/enrol/confirm`: the first device is active and its person signed in."""
+    given = api.body(request, {"sign_in": str, "device": str, "answer": (str, dict), "grant?": str})
+    now, caller = timezone.now(), client(request)
+    grant = granting(request, given.get("grant", "token"), caller, now)
+    sign_in = signin.by_handle(given["sign_in"], now)
+    device = shapes.uuid(given["device"])
+    return api.answer(enrolment.confirm_first(sign_in, device, given["answer"], grant, caller, now))
+
+
+def cancel(request: HttpRequest) -> HttpResponse:
+    """`POST sign-ins/cancel`: 204, over for good."""
+    given = api.body(request, {"sign_in": str})
+    now = timezone.now()
+    signin.cancel(signin.by_handle(given["sign_in"], now), client(request), now)
+    return api.empty()
+
+
+def begun_answer(begun: enrolment.Begun, now: datetime) -> HttpResponse:
+    """201 with the device and what the person must see of it, once."""
+    shown = {
+        "device": shapes.device(begun.device, now),
+        "expires_in": shapes.seconds_until(begun.sign_in.expires_at, now),
+        **begun.shown.shown,
+    }
+    return api.answer(shown, status=201)
+
+
+def granting(request: HttpRequest, kind: str, caller: Client, now: datetime) -> Grant[dict[str, Any]]:
+    """How a sign-in that passed is rewarded: `token` or `session`; the latter sets a cookie and needs the CSRF header.
+
+    Checked before anything is spent: Refused MALFORMED for another word, CSRF_FAILED without the header.
+    """
+    if kind not in GRANTS:
+        raise Refused(Reason.MALFORMED)
+    if kind == "session":
+        api.require_csrf(request)
+        return lambda passed: session_for(request, passed, caller, now)
+    return lambda passed: pair_for(passed, caller, now)
+
+
+def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
+    """A new refresh family and its first pair of tokens."""
+    user, device = passed.user, passed.device
+    pair = refresh.start(
+        person=user.uuid, device=device.uuid, amr=passed.amr, acr=passed.acr, staff=user.is_staff, client=caller, now=now
+    )
+    return pair.as_json(now)
+
+
+def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
+    """A new browser session; the response sets its cookie."""
+    row = request.session.sign_in(
+        person_id=passed.user.pk, device_id=passed.device.pk, amr=passed.amr, acr=passed.acr, client=caller, now=now
+    )
+    proof = RequestProof(passed.user.uuid, row.uuid, tuple(passed.amr), passed.acr, now, "session")
+    return {"me": shapes.me(passed.user, proof), "expires_in": shapes.seconds_until(row.expires_at, now)}

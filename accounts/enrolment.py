@@ -1,0 +1,186 @@
+"""Enrolling a device: begun (the person sees what it needs), then confirmed by a real answer of that device.
+
+The first device of a new account belongs to its sign-in (ENROLLING); any other to an enrolment of its own, which
+only the session or refresh family that began it can confirm.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from accounts import signin
+from accounts.models import SignIn, User
+from accounts.models.sign_in import LIFE
+from accounts.signin import Grant, Granted
+from audit.events import record
+from devices import kinds
+from devices.kinds import Proof, Shown
+from devices.lifecycle import State
+from devices.models import Device, Kind, forget_unconfirmed
+from mfa_site.client import Client
+from mfa_site.errors import Reason, Refused
+from mfa_site.site import this_site
+
+MOST_PENDING = 5  # enrolments that one person may have begun and not confirmed
+MOST_DEVICES = 50  # of one person; nobody carries more
+NAME_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An enrolment in progress: its ceremony, its device, and what the person must see."""
+
+    sign_in: SignIn
+    device: Device
+    shown: Shown
+
+
+def begin(user: User, kind: str, name: str, started_by: UUID, client: Client, now: datetime) -> Begun:
+    """A device of this kind waits for its confirmation by the same session or family."""
+    device, shown = _new_device(user, kind, name, now)
+    with transaction.atomic():
+        device.save(force_insert=True)
+        ceremony = SignIn.objects.create(
+            purpose=SignIn.Purpose.ENROL,
+            state=SignIn.State.WAITING,
+            user=user,
+            device=device,
+            kept=shown.kept,
+            started_by=started_by,
+            address=client.address,
+            user_agent=client.user_agent,
+            created_at=now,
+            expires_at=now + LIFE,
+        )
+        record("enrolment_begun", client=client, person=user.uuid, device=device.uuid, sid=started_by, kind=kind)
+    return Begun(ceremony, device, shown)
+
+
+def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: datetime) -> Begun:
+    """The same for the first device of a new account, inside its sign-in; an earlier choice is dropped."""
+    if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
+        raise Refused(Reason.WRONG_STATE)
+    device, shown = _new_device(sign_in.user, kind, name, now)
+    with transaction.atomic():
+        dropped = sign_in.device_id
+        device.save(force_insert=True)
+        if not sign_in.choose(device.pk, shown.kept, now):
+            raise Refused(Reason.SIGN_IN_OVER)
+        Device.objects.filter(pk=dropped, user=sign_in.user, state=State.ASSIGNED, serial="").delete()
+        record("enrolment_begun", client=client, person=sign_in.user.uuid, device=device.uuid, kind=kind)
+    return Begun(sign_in, device, shown)
+
+
+def _new_device(user: User, kind: str, name: str, now: datetime) -> tuple[Device, Shown]:
+    if kind not in Kind.values:
+        raise Refused(Reason.MALFORMED)
+    forget_unconfirmed(user.pk, now)
+    states = list(Device.objects.filter(user=user).exclude(state=State.RETIRED).values_list("state", "serial"))
+    if states.count((State.ASSIGNED, "")) >= MOST_PENDING:
+        raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(LIFE.total_seconds()))
+    if len(states) >= MOST_DEVICES:
+        raise Refused(Reason.WRONG_STATE)
+    device = Device(user=user, kind=kind, name=clean_name(name), state=State.ASSIGNED, created_at=now)
+    return device, kinds.module(kind).begin(device, this_site(), now)
+
+
+def show_again(ceremony: SignIn, now: datetime) -> Begun:
+    """The enrolment in progress once more: the same seed, or a new challenge in place of the old one."""
+    device = Device.objects.select_related("user").filter(pk=ceremony.device_id, state=State.ASSIGNED, serial="").first()
+    if device is None:
+        raise Refused(Reason.SIGN_IN_OVER)
+    shown = kinds.module(device.kind).begin(device, this_site(), now)
+    if not ceremony.choose(device.pk, shown.kept, now):
+        raise Refused(Reason.SIGN_IN_OVER)
+    return Begun(ceremony, device, shown)
+
+
+def in_progress(user: User, started_by: UUID, now: datetime, **which: Any) -> SignIn | None:
+    """The open enrolment that this session or family began, of this kind or device."""
+    found = SignIn.objects.select_related("user", "device").filter(
+        purpose=SignIn.Purpose.ENROL, state=SignIn.State.WAITING, user=user, started_by=started_by, expires_at__gt=now, **which
+    )
+    return found.order_by("-id").first()
+
+
+def confirm(ceremony: SignIn, given: Any, client: Client, now: datetime) -> Device:
+    """A right answer makes the device active, once; the device as it then is comes back."""
+
+    def finish(device: Device, proof: Proof) -> Device:
+        if not ceremony.finish([], now):
+            raise Refused(Reason.SIGN_IN_OVER)
+        return device
+
+    return _confirm(ceremony, given, finish, client, now)
+
+
+def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
+    """A right answer makes the first device active and finishes its sign-in, once."""
+    if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
+        raise Refused(Reason.WRONG_STATE)
+    pending = Device.objects.filter(uuid=device, user=sign_in.user, pk=sign_in.device_id).first()
+    if pending is None:
+        raise Refused(Reason.NOT_FOUND)
+    sign_in.device = pending
+
+    def finish(device: Device, proof: Proof) -> Granted:
+        # Two such sign-ins at once: the row of the person decides which device is the first.
+        person = User.objects.select_for_update().get(pk=device.user_id)
+        others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(state=State.ASSIGNED, serial="")
+        if others.exists() or person.enrol_until is None or now >= person.enrol_until:
+            raise Refused(Reason.SIGN_IN_OVER)
+        return signin.finish(sign_in, device, proof, grant, client, now)
+
+    return _confirm(sign_in, given, finish, client, now)
+
+
+def _confirm(
+    ceremony: SignIn, given: Any, finish: Callable[[Device, Proof], Granted], client: Client, now: datetime
+) -> Granted:
+    assert ceremony.device is not None and ceremony.user is not None
+    claimed, kept = signin.claim(ceremony, ceremony.device.uuid, given, now, pending=True)
+    kind = kinds.module(claimed.kind)
+    try:
+        proof = signin.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
+        with signin.giving_back(claimed), transaction.atomic():
+            name = free_name(ceremony.user, claimed.name or kind.suggested_name(proof), claimed)
+            if not claimed.activate(proof, name, now):
+                raise Refused(Reason.ANSWER_USED)
+            claimed.refresh_from_db()
+            facts = {"person": ceremony.user.uuid, "device": claimed.uuid}
+            record("device_enrolled", client=client, kind=claimed.kind, sid=ceremony.started_by, **facts)
+            return finish(claimed, proof)
+    except IntegrityError:
+        # Between the look and the write somebody else registered the same credential.
+        raise Refused(Reason.CREDENTIAL_TAKEN) from None
+    except Refused:
+        drop_if_refused(ceremony)
+        raise
+
+
+def drop_if_refused(ceremony: SignIn) -> None:
+    """After the fifth wrong answer the device that was being enrolled is gone."""
+    over = SignIn.objects.filter(pk=ceremony.pk, state=SignIn.State.REFUSED).exists()
+    if over:
+        Device.objects.filter(pk=ceremony.device_id, state=State.ASSIGNED, serial="").delete()
+
+
+def clean_name(name: str) -> str:
+    """The name without surrounding spaces; Refused MALFORMED if it is too long or not printable."""
+    name = name.strip()
+    if len(name) > NAME_LENGTH or not name.isprintable():
+        raise Refused(Reason.MALFORMED)
+    return name
+
+
+def free_name(user: User, name: str, but: Device) -> str:
+    """The name, with a number behind it where the person has one of that name already."""
+    taken = set(Device.objects.filter(user=user).exclude(state=State.RETIRED).exclude(pk=but.pk).values_list("name", flat=True))
+    candidate, number = name[:NAME_LENGTH], 2
+    while candidate in taken:
+        candidate, number = f"{name[: NAME_LENGTH - 4]} {number}", number + 1
+    return candidate

@@ -1,0 +1,24 @@
+"""`manage.py how_to_get_in`: what a stranger needs to see after `make run`."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from accounts.demo import PEOPLE, password_of
+from accounts.models import User
+from devices.kinds import module
+
+
+class Command(BaseCommand):
+    """Prints the address and the demo people. Example: manage.py how_to_get_in"""
+
+    help = "Print the address of the demo and how to get in. Example: manage.py how_to_get_in"
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"\n  Sign in:        {settings.BASE_URL}/sign-in/\n  Current codes:  {settings.BASE_URL}/demo/\n")
+        for user in User.objects.filter(username__in=PEOPLE).order_by("id"):
+            kinds = [str(module(kind).TITLE).lower() for kind in PEOPLE[user.username][2]]
+            owns = " and ".join(kinds) or "no device yet: enrols the first one"
+            self.stdout.write(f"  {user.username:<10} {password_of(user.username):<24} {owns}")
+        self.stdout.write("\n  Stop with Ctrl-C.\n")

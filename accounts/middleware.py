@@ -1,0 +1,102 @@
+"""Who is asking: a session cookie or a bearer token, never both, becomes `request.session`, `user` and `proof`.
+
+Both stand for two factors that passed. A half-finished sign-in leaves `user` anonymous and `proof` None.
+"""
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
+from django_otp.middleware import is_verified
+
+from accounts.models import User
+from accounts.sessions import SessionStore
+from devices.lifecycle import State
+from devices.models import Device
+from grants import access, refresh
+from mfa_site import faults
+from mfa_site.api import SAFE
+from mfa_site.keyring import CannotOpen
+from mfa_site.proof import RequestProof
+
+NOBODY_ASKS = ("/livez", "/readyz", "/static/", "/.well-known/")
+
+
+def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """The middleware: knows the caller before the view, keeps the session after it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        request.session, request.user, request.proof = SessionStore(), AnonymousUser(), None
+        if request.path.startswith(NOBODY_ASKS):
+            return get_response(request)
+        try:
+            by_bearer(request) if "Authorization" in request.headers else by_cookie(request)
+            response = get_response(request)
+            keep_session(request, response)
+        except (DatabaseError, CannotOpen) as error:
+            return faults.unavailable(request, error)
+        return response
+
+    return middleware
+
+
+def by_cookie(request: HttpRequest) -> None:
+    """The session of the cookie, in one statement; a request without one costs none."""
+    value = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    session = request.session = SessionStore(value[:200] if value else None)
+    row = session.row
+    if row is None or row.person is None:
+        return
+    row.seen(timezone.now())
+    user = row.person
+    user.otp_device = row.device
+    user.is_verified = functools.partial(is_verified, user)  # django-otp's word for it
+    request.user = user
+    request.proof = RequestProof(user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session")
+
+
+def by_bearer(request: HttpRequest) -> None:
+    """The proof in the access token, without a statement; an unsafe call is checked against what is alive now."""
+    scheme, _, token = request.headers["Authorization"].partition(" ")
+    now = timezone.now()
+    claims = access.verify(token, now) if scheme.lower() == "bearer" else None
+    if claims is None:
+        return
+    person, sid = UUID(claims["sub"]), UUID(claims["sid"])
+    if request.method not in SAFE and not family_is_alive(sid, now):
+        return
+    auth_time = datetime.fromtimestamp(claims["auth_time"], UTC)
+    request.proof = RequestProof(person, sid, tuple(claims["amr"]), claims["acr"], auth_time, "bearer")
+    request.user = SimpleLazyObject(lambda: User.objects.filter(uuid=person, is_active=True).first() or AnonymousUser())
+
+
+def family_is_alive(sid: UUID, now: datetime) -> bool:
+    """Whether the refresh family, its person and its device are all alive, in one statement."""
+    person = User.objects.filter(uuid=OuterRef("person"), is_active=True)
+    device = Device.objects.filter(uuid=OuterRef("device"), state=State.ACTIVE)
+    return refresh.alive(sid, now).filter(Exists(person), Exists(device)).exists()
+
+
+def keep_session(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Changed data is in the row; a new value goes out as the cookie, an ended session takes the cookie with it."""
+    session: Any = request.session
+    if session.accessed:
+        patch_vary_headers(response, ("Cookie",))
+    if session.modified and response.status_code < 500:
+        session.save()
+    cookie: dict[str, Any] = {"path": "/", "samesite": "Lax", "secure": settings.SESSION_COOKIE_SECURE, "httponly": True}
+    if session.new_value and session.row is not None:
+        response.set_cookie(settings.SESSION_COOKIE_NAME, session.new_value, **cookie)
+    elif session.is_over:
+        response.delete_cookie(settings.SESSION_COOKIE_NAME, path="/", samesite="Lax")

@@ -1,0 +1,96 @@
+"""Every ceremony in progress is a row: a sign-in, a step-up, an enrolment.
+
+| state              | event                  | next      |
+|--------------------|------------------------|-----------|
+| -                  | password right         | WAITING, or ENROLLING for an account that never had a device |
+| WAITING            | choose a device        | WAITING, with a new challenge |
+| WAITING            | right answer           | FINISHED  |
+| ENROLLING          | first device activated | FINISHED  |
+| WAITING, ENROLLING | wrong answer           | same; at the fifth REFUSED |
+| WAITING, ENROLLING | cancel                 | REFUSED   |
+| FINISHED, REFUSED, expired | anything       | same      |
+
+Until FINISHED nobody is logged in. Expiry is a comparison, not a state.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, QuerySet
+
+LIFE = timedelta(minutes=5)  # since the last choice of a device
+LONGEST = timedelta(minutes=10)  # in all; NIST SP 800-63B-4 asks for no more
+WRONG_ANSWERS = 5  # then the password has to be proven again
+
+
+class SignIn(models.Model):
+    """One ceremony. `kept` is the challenge for `device`; `started_by` the session or family of a signed-in person."""
+
+    class Purpose(models.TextChoices):
+        """What it is for."""
+
+        SIGN_IN = "sign_in"
+        ENROL = "enrol"
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        WAITING = "waiting"
+        ENROLLING = "enrolling"
+        FINISHED = "finished"
+        REFUSED = "refused"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    handle_hash = models.CharField(max_length=64, null=True, unique=True)
+    purpose = models.CharField(max_length=8, choices=Purpose)
+    state = models.CharField(max_length=10, choices=State)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE)
+    device = models.ForeignKey("devices.Device", null=True, on_delete=models.SET_NULL)
+    kept = models.TextField(blank=True)
+    wrong = models.PositiveSmallIntegerField(default=0)
+    methods = models.JSONField(default=list)
+    password_mark = models.CharField(max_length=128, blank=True)
+    started_by = models.UUIDField(null=True)
+    next = models.CharField(max_length=500, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.uuid}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it still waits for an answer."""
+        return self.state in (self.State.WAITING, self.State.ENROLLING) and now < self.expires_at
+
+    def _open(self, now: datetime) -> "QuerySet[SignIn]":
+        return SignIn.objects.filter(pk=self.pk, state=self.state, expires_at__gt=now)
+
+    def choose(self, device_id: int, kept: str, now: datetime) -> bool:
+        """The device's challenge is kept in place of any other, and the row lives on for a while; False if it is over."""
+        self.expires_at = min(now + LIFE, self.created_at + LONGEST)
+        self.kept, self.device_id = kept, device_id
+        changed = self._open(now).update(device_id=device_id, kept=kept, expires_at=self.expires_at)
+        return changed == 1
+
+    def take(self, now: datetime) -> bool:
+        """The kept challenge is gone, and this caller alone has it; False if another was faster."""
+        return self._open(now).filter(~Q(kept=""), kept=self.kept, device_id=self.device_id).update(kept="") == 1
+
+    def count_wrong(self, now: datetime) -> bool:
+        """One wrong answer more; the fifth refuses the ceremony. True if it did."""
+        self._open(now).update(wrong=F("wrong") + 1)
+        return self._open(now).filter(wrong__gte=WRONG_ANSWERS).update(state=self.State.REFUSED, kept="") == 1
+
+    def finish(self, methods: list[str], now: datetime) -> bool:
+        """FINISHED, won by this caller alone, if the person is still active and has the same password; else False."""
+        still = Q(user__is_active=True, user__password=self.user.password) if self.user else Q(pk=None)
+        won = SignIn.objects.filter(still, pk=self.pk, state=self.state, wrong__lt=WRONG_ANSWERS, expires_at__gt=now)
+        return won.update(state=self.State.FINISHED, methods=methods, kept="") == 1
+
+    def refuse(self, now: datetime) -> bool:
+        """REFUSED, by the person's own wish; False if it was over already."""
+        return self._open(now).update(state=self.State.REFUSED, kept="") == 1

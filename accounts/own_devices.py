@@ -1,0 +1,58 @@
+"""One's own devices: list, rename, remove."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import policy
+from accounts.enrolment import clean_name
+from accounts.models import User
+from audit.events import record
+from devices.lifecycle import State
+from devices.models import Device
+from mfa_site.client import Client
+from mfa_site.errors import Reason, Refused
+
+
+def listed(user: User) -> list[Device]:
+    """The person's devices that are theirs to see: all but removed ones and enrolments not confirmed."""
+    shown = Device.objects.filter(user=user).exclude(state=State.RETIRED).exclude(state=State.ASSIGNED, serial="")
+    return list(shown.order_by("created_at", "id"))
+
+
+def one(user: User, uuid: UUID) -> Device:
+    """The person's device; Refused NOT_FOUND for any other."""
+    for device in Device.objects.filter(user=user, uuid=uuid):
+        if device.state != State.RETIRED and not device.is_pending:
+            return device
+    raise Refused(Reason.NOT_FOUND)
+
+
+def rename(device: Device, name: str, client: Client) -> None:
+    """The device has the new name; Refused MALFORMED for an empty or unprintable one."""
+    name = clean_name(name)
+    if not name:
+        raise Refused(Reason.MALFORMED)
+    with transaction.atomic():
+        changed = Device.objects.filter(pk=device.pk, user_id=device.user_id).exclude(state=State.RETIRED).update(name=name)
+        if not changed:
+            raise Refused(Reason.NOT_FOUND)
+        record("device_renamed", client=client, person=device.user.uuid, device=device.uuid)
+    device.name = name
+
+
+def remove(device: Device, client: Client, now: datetime) -> None:
+    """The device is retired and what it opened is ended; Refused LAST_DEVICE if no other could sign the person in.
+
+    The rows of the person's devices are locked, so that two at once cannot remove the last two.
+    """
+    with transaction.atomic():
+        active = list(Device.of(device.user_id or 0).select_for_update())
+        others = [other for other in active if other.pk != device.pk and not other.is_disabled]
+        if not others:
+            raise Refused(Reason.LAST_DEVICE)
+        if not device.retire():
+            raise Refused(Reason.NOT_FOUND)
+        policy.end_what_it_opened(device, "device_removed", now)
+        record("device_removed", client=client, person=device.user.uuid, device=device.uuid, kind=device.kind)

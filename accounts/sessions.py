@@ -1,0 +1,111 @@
+"""Django's session interface over `BrowserSession` rows.
+
+A row is written only by a right password (to remember the sign-in) and by a finished sign-in; looking at a page
+never makes one. The value of the cookie changes at both.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils import timezone
+
+from accounts.models import BrowserSession
+from accounts.models.browser_session import BEFORE_SIGN_IN, LONGEST
+from mfa_site.client import Client
+from mfa_site.keyring import token_hash
+
+MOST_SIGN_INS = 5  # tabs in which one browser may have a sign-in in progress
+
+
+class SessionStore(SessionBase):
+    """The session of one request. `row` is None until the browser has one."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self._row: BrowserSession | None = None
+        self.new_value: str | None = None
+        self.is_over = False
+
+    @property
+    def row(self) -> BrowserSession | None:
+        """The browser's row, alive; read once."""
+        self._get_session()
+        return self._row
+
+    def load(self) -> dict[str, Any]:
+        if self.session_key:
+            self._row = BrowserSession.alive(token_hash(self.session_key), timezone.now())
+        return dict(self._row.data) if self._row else {}
+
+    def save(self, must_create: bool = False) -> None:
+        """What changed in the data is in the row; without a row there is nothing to keep it in."""
+        if self.row is not None:
+            BrowserSession.objects.filter(pk=self.row.pk, ended_at=None).update(data=self._get_session())
+
+    def exists(self, session_key: str) -> bool:
+        return BrowserSession.objects.filter(value_hash=token_hash(session_key)).exists()
+
+    def create(self) -> None:
+        """Rows are made by `remember` and `sign_in` alone."""
+
+    def delete(self, session_key: str | None = None) -> None:
+        if self.row is not None:
+            self.row.delete()
+
+    # ---- what a sign-in does with it ---------------------------------------------------------------------------
+
+    def remember(self, sign_in: UUID, client: Client, now: datetime) -> None:
+        """This browser may answer the sign-in; its cookie has a new value."""
+        self.new_value = secrets.token_urlsafe(32)
+        row = self.row
+        data = {**self._get_session(), "sign_ins": [*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:]}
+        columns = {"value_hash": token_hash(self.new_value), "data": data}
+        if row is None:
+            self._row = BrowserSession.objects.create(
+                address=client.address,
+                user_agent=client.user_agent,
+                created_at=now,
+                last_seen_at=now,
+                expires_at=now + BEFORE_SIGN_IN,
+                **columns,
+            )
+        else:
+            expires_at = row.expires_at if row.person_id else now + BEFORE_SIGN_IN
+            BrowserSession.objects.filter(pk=row.pk).update(expires_at=expires_at, **columns)
+        self._session_cache = data
+
+    def began(self, sign_in: UUID) -> bool:
+        """Whether this browser began the sign-in."""
+        return str(sign_in) in self.get("sign_ins", [])
+
+    def sign_in(self, *, person_id: int, device_id: int, amr: list[str], acr: str, client: Client, now: datetime) -> BrowserSession:
+        """A new session of this person; whatever the browser had before has ended, its data is dropped."""
+        self.end("signed_in_again", now)
+        self.new_value, self.is_over = secrets.token_urlsafe(32), False
+        self._row = BrowserSession.objects.create(
+            value_hash=token_hash(self.new_value),
+            person_id=person_id,
+            device_id=device_id,
+            amr=amr,
+            acr=acr,
+            auth_time=now,
+            address=client.address,
+            user_agent=client.user_agent,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + LONGEST,
+        )
+        self._session_cache = {}
+        return self._row
+
+    def end(self, reason: str, now: datetime) -> None:
+        """The row is ended, or gone where it had no person; the cookie goes with the response."""
+        row = self.row
+        if row is not None and row.person_id:
+            BrowserSession.objects.filter(pk=row.pk, ended_at=None).update(ended_at=now, ended_for=reason, data={})
+        elif row is not None:
+            row.delete()
+        self._row, self._session_cache, self.is_over, self.modified = None, {}, True, False

@@ -1,0 +1,223 @@
+"""Signing in: password, then a device, then a grant. Pages and API call the same functions.
+
+Two commits a right answer: the claim (counted before it is judged), then everything that follows from it.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.contrib.auth import authenticate
+from django.db import DatabaseError, transaction
+from django.http import HttpRequest
+
+from accounts import policy
+from accounts.models import SignIn, User
+from accounts.models.sign_in import LIFE
+from audit.events import record
+from devices import kinds
+from devices.kinds import Proof, Shown
+from devices.lifecycle import State
+from devices.models import Device
+from mfa_site.client import Client
+from mfa_site.errors import Reason, Refused
+from mfa_site.keyring import CannotOpen, token_hash
+from mfa_site.site import this_site
+
+Granted = TypeVar("Granted")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Both factors passed: who, with what, and how strong that is."""
+
+    user: User
+    device: Device
+    amr: list[str]
+    acr: str
+
+
+Grant = Callable[[Passed], Granted]
+
+
+def start(request: HttpRequest, username: str, password: str, client: Client, now: datetime, next: str = "") -> tuple[SignIn, str]:
+    """A right password opens a sign-in: the row, and the secret handle by which an API client answers it.
+
+    Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike.
+    """
+    user = authenticate(request, username=username, password=password)
+    if user is None:
+        record("password_refused", client=client, reason=Reason.BAD_CREDENTIALS.name)
+        raise Refused(Reason.BAD_CREDENTIALS)
+    assert isinstance(user, User)
+    handle = secrets.token_urlsafe(32)
+    enrolling = may_enrol_first(user, now)
+    with transaction.atomic():
+        sign_in = SignIn.objects.create(
+            handle_hash=token_hash(handle),
+            purpose=SignIn.Purpose.SIGN_IN,
+            state=SignIn.State.ENROLLING if enrolling else SignIn.State.WAITING,
+            user=user,
+            methods=["pwd"],
+            password_mark=user.password_mark(),
+            next=next,
+            address=client.address,
+            user_agent=client.user_agent,
+            created_at=now,
+            expires_at=now + LIFE,
+        )
+        record("password_passed", client=client, person=user.uuid, enrolling=enrolling)
+    return sign_in, handle
+
+
+def may_enrol_first(user: User, now: datetime) -> bool:
+    """Whether the account never had a device and is inside its time; lost or suspended ones never open this."""
+    if user.enrol_until is None or now >= user.enrol_until:
+        return False
+    ever = Device.objects.filter(user=user).exclude(state=State.ASSIGNED, serial="")
+    return not ever.exists()
+
+
+def by_handle(handle: str, now: datetime) -> SignIn:
+    """The open sign-in of this secret handle; Refused SIGN_IN_OVER for any other."""
+    return _open(SignIn.objects.filter(handle_hash=token_hash(handle)), now)
+
+
+def by_uuid(uuid: UUID, now: datetime) -> SignIn:
+    """The open sign-in of this uuid, for a browser that is known to have begun it; else Refused SIGN_IN_OVER."""
+    return _open(SignIn.objects.filter(uuid=uuid), now)
+
+
+def _open(found: Any, now: datetime) -> SignIn:
+    sign_in: SignIn | None = found.select_related("user").filter(purpose=SignIn.Purpose.SIGN_IN).first()
+    if sign_in is None or not sign_in.is_open(now) or not _person_unchanged(sign_in):
+        raise Refused(Reason.SIGN_IN_OVER)
+    return sign_in
+
+
+def _person_unchanged(sign_in: SignIn) -> bool:
+    user = sign_in.user
+    return user is not None and user.is_active and user.password_mark() == sign_in.password_mark
+
+
+def choose(sign_in: SignIn, device: UUID, now: datetime) -> tuple[Device, Shown]:
+    """The device is chosen and what the client needs to answer it is shown; a new challenge replaces any other."""
+    if sign_in.state != SignIn.State.WAITING:
+        raise Refused(Reason.WRONG_STATE)
+    chosen = Device.objects.select_related("user").filter(uuid=device, user_id=sign_in.user_id).first()
+    if chosen is None or not chosen.is_usable(now):
+        raise refusal(chosen, now)
+    shown = kinds.module(chosen.kind).challenge(chosen, this_site(), now)
+    if not sign_in.choose(chosen.pk, shown.kept, now):
+        raise Refused(Reason.SIGN_IN_OVER)
+    return chosen, shown
+
+
+def refusal(device: Device | None, now: datetime) -> Refused:
+    """Why this device of the person cannot answer now."""
+    if device is None:
+        return Refused(Reason.NOT_FOUND)
+    if device.is_paused(now) and not device.is_disabled and device.paused_until:
+        wait = int((device.paused_until - now).total_seconds()) + 1
+        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, device=device.name, until=device.paused_until)
+    return Refused(Reason.DEVICE_NOT_USABLE, device=device.name)
+
+
+def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
+    """A right answer finishes the sign-in and `grant` is carried out with it, once; everything else is Refused."""
+    if sign_in.state != SignIn.State.WAITING:
+        raise Refused(Reason.WRONG_STATE)
+    claimed, kept = claim(sign_in, device, given, now)
+    proof = judge(sign_in, claimed, kept, given, client, now, kinds.module(claimed.kind).verify)
+    with giving_back(claimed), transaction.atomic():
+        if not claimed.spend(proof, now):
+            raise Refused(Reason.ANSWER_USED, device=claimed.name)
+        return finish(sign_in, claimed, proof, grant, client, now)
+
+
+def claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, *, pending: bool = False) -> tuple[Device, str]:
+    """The attempt is counted and a challenge that may be answered once is taken: one commit, before any judging.
+
+    A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing.
+    """
+    with transaction.atomic():
+        claimed = Device.claim(sign_in.user_id or 0, device, now, pending=pending)
+        if claimed is None:
+            raise refusal(Device.objects.filter(uuid=device, user_id=sign_in.user_id).first(), now)
+        kind = kinds.module(claimed.kind)
+        if type(given) is not kind.ANSWER:
+            raise Refused(Reason.MALFORMED)
+        if kind.KEPT_ONCE and (sign_in.device_id != claimed.pk or not sign_in.kept or not sign_in.take(now)):
+            raise Refused(Reason.NO_CHALLENGE)
+    claimed.user = sign_in.user
+    return claimed, sign_in.kept
+
+
+def judge(
+    sign_in: SignIn, device: Device, kept: str, given: Any, client: Client, now: datetime, verify: Callable[..., Proof]
+) -> Proof:
+    """What the answer proves. A wrong one stays counted; one that was used, and a fault of ours, give the claim back."""
+    try:
+        with giving_back(device):
+            return verify(device, given, kept, this_site(), now)
+    except Refused as refused:
+        with transaction.atomic():
+            if refused.reason.is_wrong_answer:
+                after_wrong(sign_in, device, refused.reason, client, now)
+            facts = {"person": sign_in.user.uuid if sign_in.user else None, "device": device.uuid}
+            record("answer_refused", client=client, reason=refused.reason.name, kind=device.kind, **facts)
+        refused.facts.setdefault("device", device.name)
+        raise
+
+
+class giving_back:  # noqa: N801  (reads as a statement: with giving_back(device))
+    """Around what follows a claim: unless the answer is wrong, whatever goes wrong takes the claim back."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or (isinstance(error, Refused) and error.reason.is_wrong_answer):
+            return
+        try:
+            self.device.give_back()
+        except (DatabaseError, CannotOpen):
+            pass  # the store is away: the attempt stays counted, the first fault is what gets reported
+
+
+def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
+    """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
+    person = sign_in.user.uuid if sign_in.user else None
+    if sign_in.count_wrong(now):
+        record("sign_in_refused", client=client, person=person, device=device.uuid)
+    if pause := device.pause_after_wrong(now):
+        record("device_paused", client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
+    if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
+        policy.end_what_it_opened(device, "device_suspended", now)
+        record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)
+
+
+def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
+    """Inside the transaction of a right answer: the sign-in is FINISHED by this caller alone, and the grant made."""
+    amr, acr = policy.strength(sign_in.methods, kinds.module(device.kind).facts(device, proof))
+    if not sign_in.finish(amr, now) or sign_in.user is None:
+        raise Refused(Reason.SIGN_IN_OVER)
+    granted = grant(Passed(sign_in.user, device, amr, acr))
+    record("signed_in", client=client, person=sign_in.user.uuid, device=device.uuid, kind=device.kind, amr=amr, acr=acr)
+    return granted
+
+
+def cancel(sign_in: SignIn, client: Client, now: datetime) -> None:
+    """The sign-in is REFUSED and what it had begun to enrol is gone."""
+    if sign_in.refuse(now):
+        record("sign_in_cancelled", client=client, person=sign_in.user.uuid if sign_in.user else None)
+        if sign_in.state == SignIn.State.ENROLLING and sign_in.device_id:
+            Device.objects.filter(pk=sign_in.device_id, state=State.ASSIGNED, serial="").delete()
+
+

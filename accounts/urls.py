@@ -1,0 +1,45 @@
+"""Addresses of sign-in, one's own pages, the API and the OAuth endpoints."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from accounts import oauth
+from accounts.api import own, sign_ins
+from accounts.views import account, demo, sign_in
+from mfa_site.api import resource
+
+api = [
+    path("sign-ins", resource(POST=sign_ins.start)),
+    path("sign-ins/challenge", resource(POST=sign_ins.challenge)),
+    path("sign-ins/answer", resource(POST=sign_ins.answer)),
+    path("sign-ins/enrol", resource(POST=sign_ins.enrol)),
+    path("sign-ins/enrol/confirm", resource(POST=sign_ins.confirm)),
+    path("sign-ins/cancel", resource(POST=sign_ins.cancel)),
+    path("me", resource(GET=own.me)),
+    path("devices", resource(GET=own.devices, POST=own.begin)),
+    path("devices/<uuid:uuid>", resource(GET=own.one, PATCH=own.rename, DELETE=own.remove)),
+    path("devices/<uuid:uuid>/confirm", resource(POST=own.confirm)),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="account"), name="home"),
+    path("sign-in/", sign_in.start, name="sign-in"),
+    path("sign-in/<uuid:uuid>/", sign_in.second_step, name="second-step"),
+    path("sign-in/<uuid:uuid>/methods/", sign_in.methods, name="methods"),
+    path("sign-in/<uuid:uuid>/cancel/", sign_in.cancel, name="cancel"),
+    path("sign-in/<uuid:uuid>/enrol/", sign_in.enrol_choice, name="first-device"),
+    path("sign-in/<uuid:uuid>/enrol/<str:kind>/", sign_in.enrol, name="first-device-kind"),
+    path("sign-in/<uuid:uuid>/<uuid:device>/", sign_in.answer, name="answer"),
+    path("sign-out/", account.sign_out, name="sign-out"),
+    path("account/", account.home, name="account"),
+    path("account/devices/", account.devices, name="devices"),
+    path("account/devices/add/", account.add_choice, name="add-device"),
+    path("account/devices/add/<str:kind>/", account.add, name="add-device-kind"),
+    path("account/devices/<uuid:uuid>/", account.device, name="device"),
+    path("demo/", demo.codes, name="demo"),
+    path("api/v1/", include(api)),
+    path("oauth2/token", resource(POST=oauth.token)),
+    path("oauth2/revoke", resource(POST=oauth.revoke)),
+    path(".well-known/jwks.json", resource(GET=oauth.jwks)),
+    path(".well-known/oauth-authorization-server", resource(GET=oauth.metadata)),
+]

@@ -1,0 +1,143 @@
+"""One's own pages: home, devices, signing out."""
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import enrolment, own_devices
+from accounts.api.own import person
+from accounts.forms import NameForm
+from accounts.views.enrol_page import enrol_page, kinds_to_add
+from accounts.views.frame import refuse_in_form, say, signed_in_page
+from accounts.words import sentence
+from audit.events import record
+from devices import kinds
+from devices.models import Device, Kind
+from mfa_site.client import client
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import STEP_UP_MAX_AGE, check, needs
+
+
+@require_safe
+@signed_in_page
+@needs()
+def home(request: HttpRequest) -> HttpResponse:
+    """The security home: who is signed in, how, and with which devices."""
+    rows = own_devices.listed(person(request))
+    return render(request, "accounts/home.html", {"person": person(request), "count": len(rows)})
+
+
+@require_safe
+@signed_in_page
+@needs()
+def devices(request: HttpRequest) -> HttpResponse:
+    """One card for each device."""
+    rows = [(row, kinds.module(row.kind)) for row in own_devices.listed(person(request))]
+    return render(request, "accounts/devices.html", {"rows": rows, "now": timezone.now()})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in_page
+@needs()
+def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """One device: rename it, remove it."""
+    row = own(request, uuid)
+    form = NameForm(request.POST if request.POST.get("action") == "rename" else None, initial={"name": row.name})
+    error, status = "", 200
+    if request.method == "POST":
+        check(request, max_age=STEP_UP_MAX_AGE)
+        try:
+            if request.POST.get("action") == "remove":
+                return removed(request, row)
+            if request.POST.get("action") == "rename" and form.is_valid():
+                own_devices.rename(row, form.cleaned_data["name"], client(request))
+                say(request, _("The device is now called %(name)s.") % {"name": row.name})
+                return redirect("device", uuid)
+            status = 400
+        except Refused as refused:
+            if refused.reason is Reason.LAST_DEVICE:
+                error, status = sentence(refused), refused.reason.status
+            else:
+                status = refuse_in_form(form, refused)
+    context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
+    return render(request, "accounts/device.html", context, status=status)
+
+
+def own(request: HttpRequest, uuid: UUID) -> Device:
+    """The person's device, or the 404 page."""
+    try:
+        return own_devices.one(person(request), uuid)
+    except Refused:
+        raise Http404 from None
+
+
+def opened_this(request: HttpRequest, row: Device) -> bool:
+    """Whether this very session was opened with the device."""
+    session = request.session.row
+    return session is not None and session.device_id == row.pk
+
+
+def removed(request: HttpRequest, row: Device) -> HttpResponse:
+    """The device is removed; the session goes with it if the device had opened it."""
+    was_this = opened_this(request, row)
+    own_devices.remove(row, client(request), timezone.now())
+    if was_this:
+        request.session.end("device_removed", timezone.now())
+        return redirect("sign-in")
+    say(request, _("%(name)s was removed. A key may still list this site; you can delete it there.") % {"name": row.name})
+    return redirect("devices")
+
+
+@require_safe
+@signed_in_page
+@needs(max_age=STEP_UP_MAX_AGE)
+def add_choice(request: HttpRequest) -> HttpResponse:
+    """Which kind of device?"""
+    return render(request, "accounts/add_device.html", {"rows": kinds_to_add()})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in_page
+@needs(max_age=STEP_UP_MAX_AGE)
+def add(request: HttpRequest, kind: str) -> HttpResponse:
+    """Scan or touch, then confirm."""
+    if kind not in Kind.values:
+        raise Http404
+    user, sid, now, caller = person(request), request.proof.sid, timezone.now(), client(request)
+
+    def begun() -> enrolment.Begun:
+        ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
+        return enrolment.show_again(ceremony, now) if ceremony else enrolment.begin(user, kind, "", sid, caller, now)
+
+    def confirmed(given: object) -> HttpResponse:
+        ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
+        if ceremony is None:
+            raise Refused(Reason.SIGN_IN_OVER)
+        row = enrolment.confirm(ceremony, given, caller, now)
+        say(request, _("%(name)s is ready. You can give it a name of your own.") % {"name": row.name})
+        return redirect("device", row.uuid)
+
+    try:
+        return enrol_page(request, kind, begun, confirmed, back=reverse("add-device"))
+    except Refused as refused:
+        if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.TOO_MANY_ATTEMPTS):
+            raise
+        context = {"rows": kinds_to_add(), "error": sentence(refused)}
+        return render(request, "accounts/add_device.html", context, status=refused.reason.status)
+
+
+@require_http_methods(["POST"])
+@signed_in_page
+@needs()
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """The session is ended, its cookie gone, and what the browser kept of the pages too."""
+    record("signed_out", client=client(request), person=request.proof.person, sid=request.proof.sid)
+    request.session.end("signed_out", timezone.now())
+    response = redirect("sign-in")
+    response["Clear-Site-Data"] = '"cache", "storage"'
+    return response

@@ -1,0 +1,32 @@
+"""What happened: one INSERT a fact, in the transaction of what it tells, never updated."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+
+class Event(models.Model):
+    """One fact. `mac` covers every other column but `personal`, of which it covers `personal_digest`;
+    so personal data can be erased later without breaking the proof."""
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    act = models.CharField(max_length=40)
+    reason = models.CharField(max_length=40, blank=True)
+    actor = models.UUIDField(null=True)
+    person = models.UUIDField(null=True, db_index=True)
+    device = models.UUIDField(null=True)
+    sid = models.UUIDField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    about = models.JSONField(default=dict)
+    personal = models.JSONField(null=True)
+    personal_digest = models.CharField(max_length=120, blank=True)
+    mac = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.act} {self.reason}".rstrip()

@@ -1,0 +1,75 @@
+"""One module per kind of device, each with the same few names; nothing else dispatches on `kind`.
+
+    TITLE, HINT                                what people call it, and what to do with it
+    ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
+    KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
+    STRENGTH                                   the higher, the sooner it is offered
+    begin(device, site, now) -> Shown          start (or show again) an enrolment
+    challenge(device, site, now) -> Shown      what the client needs to answer, and what the SignIn keeps
+    verify(device, answer, kept, site, now) -> Proof    judges an answer; pure; raises Refused
+    confirm(device, answer, kept, site, now) -> Proof   judges an enrolment's answer
+    suggested_name(proof) -> str               a name for a device just enrolled
+    facts(device, proof) -> Facts              what a right answer says about the authentication: amr and acr
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from django.utils.functional import Promise
+
+from devices.models import Device, Kind
+from mfa_site.site import Site
+
+
+@dataclass(frozen=True)
+class Shown:
+    """`shown` goes to the client, under the names of the HTTP contract; `kept` stays in the SignIn."""
+
+    shown: dict[str, Any] = field(default_factory=dict)
+    kept: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a right answer proves; `None` where it says nothing. `columns` are what a registration adds to the row."""
+
+    counter: int | None = None
+    user_verified: bool = False
+    drift: int | None = None
+    backup_state: bool | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """RFC 8176 values beyond `pwd` and `mfa`, and the strength (`acr`) of password and device together."""
+
+    amr: tuple[str, ...]
+    acr: str
+
+
+class KindModule(Protocol):
+    """The shape that a test holds every module to."""
+
+    TITLE: str | Promise
+    HINT: str | Promise
+    ANSWER: type
+    KEPT_ONCE: bool
+    STRENGTH: int
+
+    def begin(self, device: Device, site: Site, now: datetime) -> Shown: ...
+    def challenge(self, device: Device, site: Site, now: datetime) -> Shown: ...
+    def verify(self, device: Device, answer: Any, kept: str, site: Site, now: datetime) -> Proof: ...
+    def confirm(self, device: Device, answer: Any, kept: str, site: Site, now: datetime) -> Proof: ...
+    def suggested_name(self, proof: Proof) -> str: ...
+    def facts(self, device: Device, proof: Proof) -> Facts: ...
+
+
+def module(kind: str) -> KindModule:
+    """The module of this kind."""
+    from devices.kinds import fido2, totp  # they import the names above
+
+    modules: dict[str, ModuleType] = {Kind.TOTP: totp, Kind.FIDO2: fido2}
+    return cast(KindModule, modules[kind])

@@ -1,0 +1,214 @@
+"""The one table of devices: what a person proves possession of."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.functions import Greatest
+from django.utils import timezone
+from django_otp.models import Device as OtpDevice
+from django_otp.models import DeviceManager
+
+from devices.lifecycle import State, states_before
+from mfa_site import keyring
+
+if TYPE_CHECKING:
+    from devices.kinds import Proof
+
+PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
+PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
+PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
+DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
+UNCONFIRMED_LIFE = timedelta(minutes=10)  # an enrolment begun and not confirmed
+
+
+class Kind(models.TextChoices):
+    """The closed set of kinds; `devices.kinds` has a module for each."""
+
+    TOTP = "totp", "TOTP"
+    FIDO2 = "fido2", "FIDO2"
+
+
+class Device(OtpDevice):
+    """One authenticator, bound to one person or in stock. `counter` is the highest moving factor accepted so far,
+    and the next must be higher: the time step of a TOTP, the signature counter of a security key."""
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="devices")
+    kind = models.CharField(max_length=12, choices=Kind)
+    serial = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.ASSIGNED)
+    confirmed = models.GeneratedField(
+        expression=Q(state=State.ACTIVE), output_field=models.BooleanField(), db_persist=True
+    )
+
+    # Codes: the seed is sealed for this row's column.
+    secret = models.TextField(blank=True)
+    digits = models.PositiveSmallIntegerField(default=6)
+    period = models.PositiveSmallIntegerField(default=30)
+    algorithm = models.CharField(max_length=6, default="sha1")
+    drift = models.SmallIntegerField(default=0)
+
+    # Security keys.
+    credential_id = models.BinaryField(max_length=1023, null=True, unique=True)
+    public_key = models.BinaryField(null=True)
+    aaguid = models.UUIDField(null=True)
+    transports = models.JSONField(default=list)
+    rp_id = models.CharField(max_length=253, blank=True)
+    backup_eligible = models.BooleanField(default=False)
+    backup_state = models.BooleanField(default=False)
+    attestation = models.CharField(max_length=32, blank=True)
+
+    counter = models.BigIntegerField(default=-1)
+    failures = models.PositiveIntegerField(default=0)
+    paused_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    confirmed_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    objects = DeviceManager()
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "state"])]
+        constraints = [
+            models.CheckConstraint(name="device_kind", condition=Q(kind__in=Kind.values)),
+            models.CheckConstraint(name="device_state", condition=Q(state__in=State.values)),
+            models.CheckConstraint(
+                name="device_totp",
+                condition=~Q(kind=Kind.TOTP)
+                | Q(
+                    ~Q(secret="") | Q(state=State.RETIRED),
+                    digits__range=(6, 8),
+                    period__in=(30, 60),
+                    algorithm__in=("sha1", "sha256", "sha512"),
+                ),
+            ),
+            models.CheckConstraint(
+                name="device_fido2",
+                condition=~Q(kind=Kind.FIDO2)
+                | Q(state__in=(State.ASSIGNED, State.RETIRED))
+                | Q(credential_id__isnull=False, public_key__isnull=False, counter__gte=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    # ---- what is known of the row ------------------------------------------------------------------------------
+
+    @property
+    def seed(self) -> bytes:
+        """The seed in clear; keyring.CannotOpen if it is not this row's."""
+        return keyring.unseal(self.secret, "devices_device", "secret", self.uuid)
+
+    @seed.setter
+    def seed(self, value: bytes) -> None:
+        self.secret = keyring.seal(value, "devices_device", "secret", self.uuid)
+
+    @property
+    def is_pending(self) -> bool:
+        """An enrolment begun and not confirmed; a hardware token handed out has a serial."""
+        return self.state == State.ASSIGNED and not self.serial
+
+    @property
+    def is_disabled(self) -> bool:
+        """Too many wrong answers in a row; only binding it anew helps."""
+        return self.failures >= DISABLE_AT
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether it must rest after wrong answers."""
+        return self.paused_until is not None and self.paused_until > now
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether it may answer now."""
+        in_use = self.state == State.ACTIVE or (self.state == State.ASSIGNED and bool(self.serial))
+        return in_use and not self.is_disabled and not self.is_paused(now)
+
+    @classmethod
+    def of(cls, user_id: int) -> models.QuerySet["Device"]:
+        """The person's devices that can answer in principle: active, or handed out and not tried yet."""
+        handed_out = Q(state=State.ASSIGNED) & ~Q(serial="")
+        return cls.objects.filter(Q(state=State.ACTIVE) | handed_out, user_id=user_id).order_by("created_at", "id")
+
+    # ---- what may happen to it, one statement each ---------------------------------------------------------------
+
+    @classmethod
+    def claim(cls, user_id: int, public_id: UUID, now: datetime, *, pending: bool = False) -> "Device | None":
+        """One attempt is counted and the row as it now is comes back, with `pending` of an enrolment not confirmed yet.
+
+        None for what is not this person's, not in use, paused or disabled. Counted before judging, so that parallel
+        guesses and faults cannot escape it.
+        """
+        in_use = "state = 'assigned' AND serial = ''" if pending else "(state = 'active' OR state = 'assigned' AND serial <> '')"
+        rows = cls.objects.raw(
+            "UPDATE devices_device SET failures = failures + 1 WHERE uuid = %s AND user_id = %s AND failures < %s"
+            f" AND (paused_until IS NULL OR paused_until <= %s) AND {in_use} RETURNING *",
+            [_uuid_parameter(public_id), user_id, DISABLE_AT, connection.ops.adapt_datetimefield_value(now)],
+        )
+        return next(iter(list(rows)), None)
+
+    def give_back(self) -> None:
+        """The claim of an attempt that was no guess is taken back."""
+        Device.objects.filter(pk=self.pk).update(failures=Greatest(models.F("failures") - 1, 0))
+
+    def pause_after_wrong(self, now: datetime) -> timedelta | None:
+        """After a wrong answer: paused from the fifth in a row on, doubling; the pause, or None before that."""
+        if self.failures < PAUSE_AT:
+            return None
+        pause = min(PAUSE_FIRST * 2 ** min(self.failures - PAUSE_AT, 10), PAUSE_LONGEST)
+        later = Q(paused_until__isnull=True) | Q(paused_until__lt=now + pause)
+        Device.objects.filter(later, pk=self.pk, failures__gte=PAUSE_AT).update(paused_until=now + pause)
+        return pause
+
+    def spend(self, proof: "Proof", now: datetime) -> bool:
+        """The proof's moving factor is used up and the failures forgotten; False if it was used already.
+
+        A hardware token that was handed out becomes active by its first right answer.
+        """
+        in_use = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))
+        columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
+        if proof.backup_state is not None:
+            columns["backup_state"] = proof.backup_state
+        if self.state == State.ASSIGNED:
+            columns["confirmed_at"] = now
+        return self._won(in_use, proof, now, columns)
+
+    def activate(self, proof: "Proof", name: str, now: datetime) -> bool:
+        """The enrolment ends: active, with what the proof brought, its code used up; False if that happened already."""
+        return self._won(Q(state=State.ASSIGNED), proof, now, {"name": name, "confirmed_at": now, **proof.columns})
+
+    def _won(self, guard: Q, proof: "Proof", now: datetime, columns: dict[str, Any]) -> bool:
+        if proof.counter is not None:
+            guard &= Q(counter__lt=proof.counter)
+            columns["counter"] = proof.counter
+        changed = Device.objects.filter(guard, pk=self.pk, user_id=self.user_id).update(
+            state=State.ACTIVE, failures=0, paused_until=None, last_used_at=now, **columns
+        )
+        return changed == 1
+
+    def move(self, new: State, **columns: Any) -> bool:
+        """The device is in the new state if the move is legal from the one it is in now, in one statement."""
+        changed = Device.objects.filter(pk=self.pk, user_id=self.user_id, state__in=states_before(new)).update(state=new, **columns)
+        if changed:
+            self.state = new
+        return changed == 1
+
+    def retire(self) -> bool:
+        """Removed for good: nothing of it can answer any more, the row stays for the history."""
+        return self.move(State.RETIRED, secret="", credential_id=None, public_key=None)
+
+
+def _uuid_parameter(value: UUID) -> Any:
+    """A uuid as `.raw()` wants it: SQLite keeps the hex digits."""
+    return value if connection.features.has_native_uuid_field else value.hex
+
+
+def forget_unconfirmed(user_id: int, now: datetime) -> None:
+    """Enrolments of this person that were begun long ago and never confirmed are gone."""
+    stale = Device.objects.filter(user_id=user_id, state=State.ASSIGNED, serial="", created_at__lt=now - UNCONFIRMED_LIFE)
+    stale.delete()
+

@@ -1,0 +1,123 @@
+"""Refresh families: started by a sign-in, rotated at each use, ended by reuse, sign-out or whatever stands behind them."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from grants import access
+from grants.models import RefreshFamily, RefreshToken
+from mfa_site.client import Client
+from mfa_site.keyring import token_hash
+
+IDLE = timedelta(hours=8)  # a working day without use
+LONGEST = timedelta(hours=24)  # NIST SP 800-63B-4 2.2.3: at most 24 h at AAL2
+LONGEST_STAFF = timedelta(hours=12)  # and 12 h where it matters most
+PREFIX = "mfr_"  # so that secret scanners recognise one that leaked
+
+
+class Reused(Exception):
+    """A spent token came back; its family is ended, the exception carries it."""
+
+    def __init__(self, family: RefreshFamily) -> None:
+        super().__init__("reused")
+        self.family = family
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a client is handed: tokens in clear, once."""
+
+    access_token: str
+    refresh_token: str
+    family: RefreshFamily
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """RFC 6749 5.1, with the seconds until the refresh token ends."""
+        return {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "expires_in": int(access.LIFE.total_seconds()),
+            "refresh_token": self.refresh_token,
+            "refresh_expires_in": int((min(self.family.idle_until, self.family.expires_at) - now).total_seconds()),
+            "scope": self.family.scope,
+        }
+
+
+def start(*, person: UUID, device: UUID, amr: list[str], acr: str, staff: bool, client: Client, now: datetime) -> Pair:
+    """A new family of our own client and its first pair."""
+    expires_at = now + (LONGEST_STAFF if staff else LONGEST)
+    family = RefreshFamily.objects.create(
+        person=person,
+        device=device,
+        client_id=access.OWN_CLIENT,
+        audience=access.issuer(),
+        scope=access.OWN_SCOPE,
+        amr=amr,
+        acr=acr,
+        auth_time=now,
+        address=client.address,
+        user_agent=client.user_agent,
+        created_at=now,
+        idle_until=min(now + IDLE, expires_at),
+        expires_at=expires_at,
+    )
+    return _pair(family, now)
+
+
+def rotate(token: str, client_id: str, still_good: Callable[[RefreshFamily], bool], now: datetime) -> Pair | None:
+    """The token is spent and its family has a new pair; None where it is unknown, ended, another client's or too old.
+
+    Reused where it was spent before: then the family is ended. One conditional UPDATE decides between parallel
+    uses; the losers see a spent token.
+    """
+    row = RefreshToken.objects.select_related("family").filter(token_hash=token_hash(token)).first()
+    if row is None or row.family.client_id != client_id:
+        return None
+    family = row.family
+    if not is_alive(family, now):
+        return None
+    if row.spent_at is None and not still_good(family):
+        return None
+    with transaction.atomic():
+        alive = Q(family__ended_at=None)
+        won = row.spent_at is None and RefreshToken.objects.filter(alive, pk=row.pk, spent_at=None).update(spent_at=now) == 1
+        if won:
+            family.idle_until = min(now + IDLE, family.expires_at)
+            # The family row decides against an end that comes at the same moment.
+            won = RefreshFamily.objects.filter(pk=family.pk, ended_at=None).update(idle_until=family.idle_until) == 1
+            return _pair(family, now) if won else None
+    end(Q(pk=family.pk), "reused", now)
+    raise Reused(family)
+
+
+def is_alive(family: RefreshFamily, now: datetime) -> bool:
+    """Not ended, not idle for too long, not too old."""
+    return family.ended_at is None and now < min(family.idle_until, family.expires_at)
+
+
+def family_of(token: str) -> RefreshFamily | None:
+    """The family to which this refresh token belongs, spent or not."""
+    row = RefreshToken.objects.select_related("family").filter(token_hash=token_hash(token)).first()
+    return row.family if row else None
+
+
+def alive(sid: UUID, now: datetime) -> QuerySet[RefreshFamily]:
+    """The family of this sid if it is alive."""
+    return RefreshFamily.objects.filter(uuid=sid, ended_at=None, idle_until__gt=now, expires_at__gt=now)
+
+
+def end(which: Q, reason: str, now: datetime) -> int:
+    """The families found are ended; how many were."""
+    return RefreshFamily.objects.filter(which, ended_at=None).update(ended_at=now, ended_for=reason)
+
+
+def _pair(family: RefreshFamily, now: datetime) -> Pair:
+    token = PREFIX + secrets.token_urlsafe(32)
+    RefreshToken.objects.create(family=family, token_hash=token_hash(token))
+    return Pair(access.issue(family, now), token, family)

@@ -1,0 +1,86 @@
+"""Signing keys: made when first needed, sealed in the database, published as a JWK set (RFC 7517).
+
+A process keeps the opened keys for a minute; they are a copy, never the truth.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from joserfc.jwk import ECKey, KeySet
+
+from grants.models import SigningKey
+from mfa_site import keyring
+
+COPY_LIFE = 60.0  # seconds until the keys are read again
+MISS_PAUSE = 2.0  # seconds between readings that unknown key ids may cause
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The key to sign with, and all public keys that verify, by kid."""
+
+    current: ECKey
+    algorithm: str
+    public: KeySet
+    kids: frozenset[str]
+    read_at: float
+
+
+_copy: Keys | None = None
+_lock = threading.Lock()
+
+
+def keys(kid: str | None = None) -> Keys:
+    """The keys; read again when the copy is old, or when it does not know `kid`."""
+    global _copy
+    copy = _copy
+    age = time.monotonic() - copy.read_at if copy else COPY_LIFE
+    missed = kid is not None and copy is not None and kid not in copy.kids and age > MISS_PAUSE
+    if copy is None or age >= COPY_LIFE or missed:
+        with _lock:
+            copy = _copy = _read()
+    return copy
+
+
+def forget() -> None:
+    """The next use reads the keys from the database."""
+    global _copy
+    _copy = None
+
+
+def published() -> dict[str, Any]:
+    """The JWK set of every key that still verifies, without anything private."""
+    return {"keys": [row.public for row in SigningKey.objects.filter(retired_at=None).order_by("created_at")]}
+
+
+def _read() -> Keys:
+    rows = list(SigningKey.objects.filter(retired_at=None)) or _first()
+    current = next(row for row in rows if row.is_current)
+    private = json.loads(keyring.unseal(current.private, "grants_signingkey", "private", current.uuid))
+    public = KeySet([ECKey.import_key(row.public) for row in rows])
+    return Keys(ECKey.import_key(private), current.algorithm, public, frozenset(row.kid for row in rows), time.monotonic())
+
+
+def _first() -> list[SigningKey]:
+    """The very first key; of processes that make one at once, the first wins and the others use its."""
+    try:
+        with transaction.atomic():
+            make(is_current=True)
+    except IntegrityError:
+        pass
+    return list(SigningKey.objects.filter(retired_at=None))
+
+
+def make(*, is_current: bool) -> SigningKey:
+    """A new ES256 key in the database; its kid is the RFC 7638 thumbprint."""
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    public = {**key.as_dict(private=False), "use": "sig", "alg": "ES256"}
+    row = SigningKey(kid=key.kid, algorithm="ES256", public=public, is_current=is_current)
+    private = {**key.as_dict(private=True), "use": "sig", "alg": "ES256"}
+    row.private = keyring.seal(json.dumps(private).encode(), "grants_signingkey", "private", row.uuid)
+    row.save(force_insert=True)
+    return row

@@ -1,0 +1,200 @@
+"""The JSON kit: one object in, types checked exactly; one object or one problem (RFC 9457) out."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import RawPostDataException
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.cache import patch_cache_control
+
+from mfa_site.errors import Reason, Refused
+
+Shape = dict[str, type | tuple[type, ...]]
+SAFE = ("GET", "HEAD", "OPTIONS")
+MAX_DEPTH = 16  # the deepest thing a client sends, an assertion with extensions, has 5 levels
+TITLES = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    429: "Too many attempts",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+def resource(**methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A view of the methods given by name; others get 405 with `Allow`. Every Refused becomes a problem.
+
+    An unsafe call that stands on the session cookie needs the CSRF header; one with a bearer needs none.
+    """
+
+    @functools.wraps(next(iter(methods.values())))
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        handler = methods.get("GET" if request.method == "HEAD" else request.method or "")
+        try:
+            if handler is None:
+                raise Refused(Reason.METHOD_NOT_ALLOWED)
+            if request.method not in SAFE and request.proof is not None and request.proof.by == "session":
+                require_csrf(request)
+            return handler(request, *args, **kwargs)
+        except Refused as refused:
+            response = problem(request, refused)
+            if refused.reason is Reason.METHOD_NOT_ALLOWED:
+                response["Allow"] = ", ".join(methods)
+            return response
+
+    view.csrf_exempt = True  # type: ignore[attr-defined]  # Django's mark: checked above, where a cookie counts
+    return view
+
+
+class _Csrf(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> Any:
+        return reason
+
+
+def require_csrf(request: HttpRequest) -> None:
+    """The call carries the CSRF cookie's value in X-CSRFToken, from our origin; else Refused CSRF_FAILED."""
+    check = _Csrf(lambda request: HttpResponse())
+    check.process_request(request)
+    if check.process_view(request, None, (), {}):
+        raise Refused(Reason.CSRF_FAILED)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _clean(value: Any, depth: int = 0) -> None:
+    """No NUL and no lone surrogate in any string, and no deeper than MAX_DEPTH."""
+    if depth > MAX_DEPTH:
+        raise ValueError("too deep")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("NUL")
+        value.encode()
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            _clean(key, depth + 1)
+            _clean(part, depth + 1)
+    elif isinstance(value, list):
+        for part in value:
+            _clean(part, depth + 1)
+
+
+def load(text: bytes | str) -> Any:
+    """Strict JSON: no duplicate keys, no NaN, no NUL, no depth beyond MAX_DEPTH; ValueError otherwise."""
+    try:
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        _clean(value)
+    except (RecursionError, UnicodeError) as error:
+        raise ValueError("unreadable") from error
+    return value
+
+
+def body(request: HttpRequest, shape: Shape) -> dict[str, Any]:
+    """The request's JSON object in this shape: `{"name": str, "grant?": str}`, a `?` for what may be left out.
+
+    Types match exactly (a bool is no int). Refused: UNSUPPORTED_MEDIA_TYPE, TOO_LARGE, MALFORMED, UNKNOWN_FIELD.
+    """
+    if request.content_type != "application/json":
+        raise Refused(Reason.UNSUPPORTED_MEDIA_TYPE)
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY:
+        raise Refused(Reason.TOO_LARGE)
+    try:
+        given = load(request.body)
+    except (ValueError, RawPostDataException):
+        raise Refused(Reason.MALFORMED) from None
+    if type(given) is not dict:
+        raise Refused(Reason.MALFORMED)
+    wanted = {name.rstrip("?"): types if isinstance(types, tuple) else (types,) for name, types in shape.items()}
+    if given.keys() - wanted.keys():
+        raise Refused(Reason.UNKNOWN_FIELD)
+    for name in shape:
+        if not name.endswith("?") and name not in given:
+            raise Refused(Reason.MALFORMED)
+    if any(type(value) not in wanted[name] for name, value in given.items()):
+        raise Refused(Reason.MALFORMED)
+    return given
+
+
+def answer(data: dict[str, Any], status: int = 200) -> JsonResponse:
+    """The object as JSON, never stored by any cache."""
+    response = JsonResponse(data, status=status)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+def empty() -> HttpResponse:
+    """204."""
+    response = HttpResponse(status=204)
+    patch_cache_control(response, no_store=True)
+    return response
+
+
+def problem(request: HttpRequest, refused: Refused, *, status: int = 0, code: str = "") -> JsonResponse:
+    """The refusal as `application/problem+json`, with the headers its status asks for."""
+    reason = refused.reason
+    status, code = status or reason.status, code or reason.code
+    response = JsonResponse(
+        {
+            "type": "about:blank",
+            "title": TITLES[status],
+            "status": status,
+            "detail": DETAILS.get(code, TITLES[status]),
+            "code": code,
+            "request_id": request.META.get("mfa_site.request_id", ""),
+        },
+        status=status,
+        content_type="application/problem+json",
+    )
+    patch_cache_control(response, no_store=True)
+    if refused.retry_after is not None:
+        response["Retry-After"] = str(max(1, refused.retry_after))
+    if reason is Reason.NOT_SIGNED_IN:
+        presented = request.headers.get("Authorization", "")
+        response["WWW-Authenticate"] = 'Bearer error="invalid_token"' if presented else "Bearer"
+    if reason is Reason.STEP_UP_NEEDED:
+        facts = "".join(f', {name}="{value}"' for name, value in (("acr_values", refused.facts.get("acr")),) if value)
+        age = refused.facts.get("max_age")
+        response["WWW-Authenticate"] = (
+            f'Bearer error="insufficient_user_authentication"{facts}' + (f", max_age={age}" if age is not None else "")
+        )
+    return response
+
+
+# For developers who read a log; the code is what programs go by.
+DETAILS = {
+    "malformed": "The body is not the JSON object that this call takes.",
+    "unknown_field": "The body has a field that this call does not know.",
+    "not_signed_in": "No valid session or access token came with the call.",
+    "bad_credentials": "The name and password do not go together.",
+    "wrong_answer": "The answer is not right.",
+    "answer_used": "The answer was right, but it was used already.",
+    "sign_in_over": "The sign-in is finished, refused, expired or unknown. Start again.",
+    "step_up_needed": "The proof is too old or too weak for this. Prove a factor again.",
+    "csrf_failed": "The CSRF header is missing or does not match the cookie.",
+    "not_permitted": "This person may not do that.",
+    "not_found": "There is no such thing here.",
+    "device_not_usable": "This device cannot be used now.",
+    "last_device": "The last device cannot be removed.",
+    "wrong_state": "That is not possible in this state.",
+    "no_challenge": "Ask for a challenge first; each can be answered once.",
+    "too_many_attempts": "Too many tries. Wait as long as Retry-After says.",
+    "unavailable": "Something that is needed is away. Nothing was changed.",
+}

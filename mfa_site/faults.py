@@ -1,0 +1,74 @@
+"""How a fault leaves the service: problem details for machines, a page with a next step for people."""
+
+import logging
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from mfa_site.api import problem
+from mfa_site.errors import Reason, Refused
+
+log = logging.getLogger(__name__)
+MACHINE_PATHS = ("/api/", "/oauth2/", "/.well-known/")
+
+
+def for_machines(request: HttpRequest) -> bool:
+    """Whether the path is answered in JSON."""
+    return request.path.startswith(MACHINE_PATHS)
+
+
+def refuse(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """The refusal in the client's language: problem details, or the page for its status."""
+    if for_machines(request):
+        return problem(request, refused)
+    return page(request, refused.reason.status)
+
+
+def page(request: HttpRequest, status: int) -> HttpResponse:
+    """The error page for this status, with the request id to quote."""
+    titles = {
+        400: (_("That request was not complete"), _("Go back, reload the page and try again.")),
+        403: (_("This form is too old"), _("Cookies may be blocked, or you signed in from another tab. Go back and try again.")),
+        404: (_("There is no such page"), _("The address may be mistyped, or what it showed is gone.")),
+        405: (_("That does not work here"), _("Go back and use the buttons on the page.")),
+        413: (_("That was too much at once"), _("Send less and try again.")),
+        503: (_("The service is resting"), _("Something that sign-in needs is away. Nothing was changed. Try again in a minute.")),
+    }
+    title, advice = titles.get(status, (_("Something went wrong here"), _("It is our fault, not yours. Try again in a minute.")))
+    context = {"title": title, "advice": advice, "request_id": request.META.get("mfa_site.request_id", "")}
+    return render(request, "error.html", context, status=status)
+
+
+def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """A store or a key is away: refused with 503, logged by kind without its values."""
+    log.error("unavailable: %s", type(error).__name__, extra={"request_id": request.META.get("mfa_site.request_id", "")})
+    return refuse(request, Refused(Reason.UNAVAILABLE, retry_after=5))
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400."""
+    return refuse(request, Refused(Reason.MALFORMED))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF failure view."""
+    return refuse(request, Refused(Reason.CSRF_FAILED))
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler403."""
+    return refuse(request, Refused(Reason.NOT_PERMITTED))
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404."""
+    return refuse(request, Refused(Reason.NOT_FOUND))
+
+
+def broken(request: HttpRequest, *args: Any) -> HttpResponse:
+    """Django's handler500; the traceback is in the log under the same request id."""
+    if for_machines(request):
+        return problem(request, Refused(Reason.UNAVAILABLE), status=500, code="internal_error")
+    return page(request, 500)

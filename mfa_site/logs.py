@@ -1,0 +1,42 @@
+"""Log lines: plain text for people, JSON for machines. No line carries a secret; fido2's own would carry credential ids."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+
+def config(log_format: str) -> dict[str, Any]:
+    """Django's LOGGING for `text` or `json`, one line a record, line breaks inside escaped."""
+    if log_format not in ("text", "json"):
+        raise ImproperlyConfigured(f"MFA_SITE_LOG_FORMAT is {log_format!r}; it can be text or json.")
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"])
+    )
+    shared = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(allow=["request_id", "status_code"]),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            # At INFO it logs credential ids.
+            "fido2": {"level": "WARNING"},
+            "django": {"level": "INFO"},
+        },
+    }

@@ -1,0 +1,97 @@
+"""What every request passes: the frame (request id, size, headers, faults), and what only pages need."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.cache import patch_cache_control
+
+from mfa_site import faults
+from mfa_site.client import request_id
+from mfa_site.errors import Reason, Refused
+from mfa_site.keyring import CannotOpen
+
+Next = Callable[[HttpRequest], HttpResponseBase]
+AWAY = (OperationalError, InterfaceError, CannotOpen)
+
+# No inline script or style anywhere; nobody may frame us; forms go only to us.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+}
+
+
+class frame:  # noqa: N801  (named like the function middleware beside it in settings)
+    """Request id, host and size checks, security headers; a store that is away becomes 503."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+        self.headers = dict(HEADERS)
+        if settings.SECURE_HSTS_SECONDS:
+            self.headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.META["mfa_site.request_id"] = request_id(request)
+        request.proof = None
+        request.get_host()
+        response = self.refused_early(request) or self.get_response(request)
+        for name, value in self.headers.items():
+            response.headers.setdefault(name, value)
+        response["X-Request-ID"] = request.META["mfa_site.request_id"]
+        if "Cache-Control" not in response:
+            patch_cache_control(response, no_store=True)
+        return response
+
+    def refused_early(self, request: HttpRequest) -> HttpResponse | None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isascii() or not length.isdigit():
+            return faults.refuse(request, Refused(Reason.MALFORMED))
+        if int(length[:12]) > settings.MAX_BODY:
+            return faults.refuse(request, Refused(Reason.TOO_LARGE))
+        return None
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, AWAY):
+            return faults.unavailable(request, error)
+        if isinstance(error, Refused):
+            return faults.refuse(request, error)
+        return None
+
+
+def pages_only(middleware: Callable[[Next], Any]) -> Callable[[Next], Any]:
+    """The Django middleware, passed by on paths that machines call."""
+
+    def factory(get_response: Next) -> Any:
+        inner = middleware(get_response)
+
+        class PagesOnly:
+            def __call__(self, request: HttpRequest) -> HttpResponseBase:
+                if faults.for_machines(request):
+                    return get_response(request)
+                response: HttpResponseBase = inner(request)
+                return response
+
+            def process_view(self, request: HttpRequest, *args: Any) -> Any:
+                if faults.for_machines(request) or not hasattr(inner, "process_view"):
+                    return None
+                return inner.process_view(request, *args)
+
+        return PagesOnly()
+
+    return factory
+
+
+pages_csrf = pages_only(CsrfViewMiddleware)
+pages_messages = pages_only(MessageMiddleware)

@@ -1,0 +1,140 @@
+"""Django's settings, all from the environment (`mfa_site.env` has the list). Unsafe ones stop the start."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from mfa_site import env, keyring, logs
+
+ROOT = Path(__file__).resolve().parent.parent
+VAR = ROOT / "var"
+
+env.refuse_unknown()
+DEBUG = env.flag("DEBUG")
+DEMO = env.flag("DEMO")
+LOCAL = DEBUG or DEMO
+
+BASE_URL = env.base_url(LOCAL)
+_base = urlsplit(BASE_URL)
+HTTPS = _base.scheme == "https"
+ALLOWED_HOSTS = [_base.hostname or ""]
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+SECRET_KEY = env.generated("SECRET_KEY", VAR, lambda: env.secrets.token_urlsafe(50), LOCAL)
+SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
+KEYRING = keyring.parse(env.generated("KEYS", VAR, env.new_keyring, LOCAL))
+if any(len(key) < 32 or "insecure" in key for key in (SECRET_KEY, *SECRET_KEY_FALLBACKS)):
+    raise ImproperlyConfigured("MFA_SITE_SECRET_KEY is a sample or too short; use 50 random characters.")
+if any(key.decode("latin1") in (SECRET_KEY, *SECRET_KEY_FALLBACKS) for key in KEYRING.values()):
+    raise ImproperlyConfigured("MFA_SITE_KEYS and MFA_SITE_SECRET_KEY are the same; each needs a secret of its own.")
+
+# WebAuthn: the RP ID is the host or a parent of it, and every origin lies under it.
+RP_ID = env.text("RP_ID", _base.hostname or "")
+RP_NAME = env.text("RP_NAME", "MFA Site")
+RP_ORIGINS = frozenset(env.listed("RP_ORIGINS") or [BASE_URL])
+for _origin in (BASE_URL, *RP_ORIGINS):
+    _host = urlsplit(_origin).hostname or ""
+    if _host != RP_ID and not (_host.endswith("." + RP_ID) and "." in RP_ID):
+        raise ImproperlyConfigured(f"MFA_SITE_RP_ID {RP_ID!r} does not match the origin {_origin!r}.")
+    if not _origin.startswith("https://") and _host != "localhost":
+        raise ImproperlyConfigured(f"MFA_SITE_RP_ORIGINS: {_origin!r} is not https.")
+# A typing error here would switch verification off without a word, so only the two known words start.
+USER_VERIFICATION = env.text("USER_VERIFICATION", "discouraged")
+if USER_VERIFICATION not in ("discouraged", "required"):
+    raise ImproperlyConfigured(f"MFA_SITE_USER_VERIFICATION is {USER_VERIFICATION!r}; it can be discouraged or required.")
+
+try:
+    TRUSTED_PROXIES = int(env.text("TRUSTED_PROXIES", "0"))
+except ValueError:
+    raise ImproperlyConfigured("MFA_SITE_TRUSTED_PROXIES is a number of hops, 0 for none.") from None
+if HTTPS and TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+INSTALLED_APPS = [
+    "accounts",
+    "devices",
+    "grants",
+    "audit",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+# The first two carry every request; pages add theirs only where a page is served (API routes stay light).
+MIDDLEWARE = [
+    "mfa_site.middleware.frame",
+    "accounts.middleware.who",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mfa_site.middleware.pages_csrf",
+    "mfa_site.middleware.pages_messages",
+]
+ROOT_URLCONF = "mfa_site.urls"
+WSGI_APPLICATION = "mfa_site.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEST_RUNNER = "tests.runner.PytestRunner"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.views.frame.context",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": env.database(env.text("DATABASE_URL", "sqlite:///var/db.sqlite3"), ROOT)}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "sign-in"
+
+# Names without the prefix only on plain-http localhost, where browsers refuse `Secure` with it.
+_prefix = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_prefix}session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_NAME = f"{_prefix}csrftoken"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "mfa_site.faults.csrf_failed"
+CSRF_HEADER_NAME = "HTTP_X_CSRFTOKEN"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+MAX_BODY = 64 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [ROOT / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = ROOT / "staticfiles"
+STATICFILES_DIRS = [ROOT / "static"]
+WHITENOISE_USE_FINDERS = LOCAL
+WHITENOISE_AUTOREFRESH = DEBUG
+if not LOCAL:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+
+LOGGING = logs.config(env.text("LOG_FORMAT", "text" if DEBUG else "json"))

@@ -1,0 +1,16 @@
+"""Every address of the service; the only module of the frame that looks up."""
+
+from django.urls import include, path
+
+from mfa_site import health
+
+urlpatterns = [
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("", include("accounts.urls")),
+]
+
+handler400 = "mfa_site.faults.bad_request"
+handler403 = "mfa_site.faults.forbidden"
+handler404 = "mfa_site.faults.not_found"
+handler500 = "mfa_site.faults.broken"

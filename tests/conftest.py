@@ -1,0 +1,160 @@
+"""People with real devices, and clients that speak to the service the way its users do."""
+
+import base64
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyotp
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import demo
+from accounts.models import User
+from devices.models import Device, Kind
+from grants import signing
+from tests.soft_key import SoftKey
+
+_numbers = itertools.count(1)
+
+
+class Person:
+    """A person with what they remember and hold: a password, an app, keys."""
+
+    def __init__(self, user: User, password: str) -> None:
+        self.user, self.password = user, password
+        self.apps: list[tuple[Device, pyotp.TOTP]] = []
+        self.keys: list[tuple[Device, SoftKey]] = []
+
+    @property
+    def app(self) -> Device:
+        return self.apps[0][0]
+
+    @property
+    def key(self) -> Device:
+        return self.keys[0][0]
+
+    @property
+    def soft_key(self) -> SoftKey:
+        return self.keys[0][1]
+
+    def code(self, steps: int = 0) -> str:
+        """The code that the app shows, `steps` periods from now."""
+        device, totp = self.apps[0]
+        return str(totp.at(int(timezone.now().timestamp()) + steps * device.period))
+
+    def wrong_code(self) -> str:
+        """Six digits that are right at no time near now."""
+        near = {self.code(steps) for steps in range(-3, 4)}
+        return next(f"{number:06d}" for number in range(len(near) + 1) if f"{number:06d}" not in near)
+
+
+def make_person(*kinds: str, password: str = "a-long-enough-password", **columns: Any) -> Person:
+    """A person in the database with active devices of these kinds."""
+    user = User.objects.create_user(columns.pop("username", f"person{next(_numbers)}"), "p@example.org", password, **columns)
+    person = Person(user, password)
+    for kind in kinds:
+        row, clear = demo.new_device(user, Kind(kind), timezone.now())
+        row.save(force_insert=True)
+        if kind == "totp":
+            secret = base64.b32encode(row.seed).decode().rstrip("=")
+            person.apps.append((row, pyotp.TOTP(secret)))
+        else:
+            person.keys.append((row, SoftKey.from_seed(clear["software_key"])))
+    return person
+
+
+class Api:
+    """A client of `/api/v1/`: JSON in, JSON out; with a bearer or with the cookies of its own jar."""
+
+    def __init__(self, bearer: str = "") -> None:
+        self.client, self.bearer, self.csrf = Client(enforce_csrf_checks=True), bearer, ""
+
+    def call(self, method: str, path: str, body: Any = None, **extra: Any) -> Any:
+        """The response; `.status_code`, `.json()`."""
+        if self.bearer:
+            extra["HTTP_AUTHORIZATION"] = f"Bearer {self.bearer}"
+        if self.csrf:
+            extra["HTTP_X_CSRFTOKEN"] = self.csrf
+        arguments = {} if body is None else {"data": body, "content_type": "application/json"}
+        return getattr(self.client, method.lower())(f"/api/v1/{path}", **arguments, **extra)
+
+    def post(self, path: str, body: Any = None, **extra: Any) -> Any:
+        return self.call("POST", path, {} if body is None else body, **extra)
+
+    def get(self, path: str, **extra: Any) -> Any:
+        return self.call("GET", path, **extra)
+
+    def take_csrf(self) -> None:
+        """As a browser application does: any GET of the sign-in page sets the cookie."""
+        self.client.get("/sign-in/")
+        self.csrf = self.client.cookies["csrftoken"].value
+
+    def start(self, person: Person) -> str:
+        """The handle of a sign-in after the right password."""
+        answer = self.post("sign-ins", {"username": person.user.username, "password": person.password})
+        assert answer.status_code == 201, answer.content
+        return str(answer.json()["sign_in"])
+
+    def challenge(self, handle: str, device: Device) -> dict[str, Any]:
+        """The WebAuthn options for the key."""
+        answer = self.post("sign-ins/challenge", {"sign_in": handle, "device": str(device.uuid)})
+        assert answer.status_code == 200, answer.content
+        return dict(answer.json()["public_key"])
+
+    def answer(self, handle: str, device: Device, given: Any, **more: Any) -> Any:
+        return self.post("sign-ins/answer", {"sign_in": handle, "device": str(device.uuid), "answer": given, **more})
+
+    def sign_in(self, person: Person, **more: Any) -> dict[str, Any]:
+        """Through both factors, with the app or else the key; the grant."""
+        handle = self.start(person)
+        if person.apps:
+            answer = self.answer(handle, person.app, person.code(), **more)
+        else:
+            answer = self.answer(handle, person.key, person.soft_key.get(self.challenge(handle, person.key)), **more)
+        assert answer.status_code == 200, answer.content
+        return dict(answer.json())
+
+
+def code_of(answer: Any) -> tuple[int, str]:
+    """Status and problem code."""
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_signing_keys() -> Iterator[None]:
+    """Each test's database has signing keys of its own."""
+    signing.forget()
+    yield
+    signing.forget()
+
+
+@pytest.fixture
+def api(db: None) -> Api:
+    return Api()
+
+
+@pytest.fixture
+def person(db: None) -> Callable[..., Person]:
+    return make_person
+
+
+@pytest.fixture
+def alice(db: None) -> Person:
+    return make_person("totp", username="alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Person:
+    return make_person("fido2", username="bob")
+
+
+@pytest.fixture
+def mallory(db: None) -> Person:
+    return make_person("totp", username="mallory")
+
+
+@pytest.fixture
+def nora(db: None) -> Person:
+    return make_person(username="nora")
