@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -14,15 +15,18 @@ from grants import access, refresh, signing
 from mfa_site import api
 from mfa_site.client import client
 
-TOKEN_MOST = 512  # characters of any parameter that is looked up
+LONGEST = 4096  # characters of any parameter; an access token has about 700
 
 
 def form(request: HttpRequest) -> dict[str, str] | None:
-    """The form's fields; None where the body is no form, or a field came twice or with a NUL."""
+    """The form's fields; None where the body is no form, or a field came twice, with a NUL or too long."""
     if request.content_type != "application/x-www-form-urlencoded":
         return None
-    fields = request.POST
-    if any(len(fields.getlist(name)) != 1 or "\0" in fields[name] or len(fields[name]) > TOKEN_MOST for name in fields):
+    try:
+        fields = request.POST
+    except SuspiciousOperation:
+        return None
+    if any(len(fields.getlist(name)) != 1 or "\0" in fields[name] or len(fields[name]) > LONGEST for name in fields):
         return None
     return {name: str(fields[name]) for name in fields}
 

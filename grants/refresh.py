@@ -85,8 +85,7 @@ def rotate(token: str, client_id: str, still_good: Callable[[RefreshFamily], boo
     if row.spent_at is None and not still_good(family):
         return None
     with transaction.atomic():
-        alive = Q(family__ended_at=None)
-        won = row.spent_at is None and RefreshToken.objects.filter(alive, pk=row.pk, spent_at=None).update(spent_at=now) == 1
+        won = row.spent_at is None and RefreshToken.objects.filter(pk=row.pk, spent_at=None).update(spent_at=now) == 1
         if won:
             family.idle_until = min(now + IDLE, family.expires_at)
             # The family row decides against an end that comes at the same moment.

@@ -98,8 +98,9 @@ def _clean(value: Any, depth: int = 0) -> None:
 
 
 def load(text: bytes | str) -> Any:
-    """Strict JSON: no duplicate keys, no NaN, no NUL, no depth beyond MAX_DEPTH; ValueError otherwise."""
+    """Strict JSON in UTF-8: no duplicate keys, no NaN, no NUL, no depth beyond MAX_DEPTH; ValueError otherwise."""
     try:
+        text = text.decode() if isinstance(text, bytes) else text
         value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         _clean(value)
     except (RecursionError, UnicodeError) as error:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 LIFE = timedelta(minutes=5)  # since the last choice of a device
 LONGEST = timedelta(minutes=10)  # in all; NIST SP 800-63B-4 asks for no more
@@ -87,8 +87,12 @@ class SignIn(models.Model):
 
     def finish(self, methods: list[str], now: datetime) -> bool:
         """FINISHED, won by this caller alone, if the person is still active and has the same password; else False."""
-        still = Q(user__is_active=True, user__password=self.user.password) if self.user else Q(pk=None)
-        won = SignIn.objects.filter(still, pk=self.pk, state=self.state, wrong__lt=WRONG_ANSWERS, expires_at__gt=now)
+        if self.user is None:
+            return False
+        # As EXISTS, never as a join: Django would move the row's own conditions into a subselect with the join, which
+        # PostgreSQL does not look at again after waiting for a parallel winner (docs/decisions/0002).
+        same = self.user.__class__.objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.user.password)
+        won = self._open(now).filter(Exists(same), wrong__lt=WRONG_ANSWERS)
         return won.update(state=self.State.FINISHED, methods=methods, kept="") == 1
 
     def refuse(self, now: datetime) -> bool:

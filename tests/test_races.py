@@ -1,0 +1,207 @@
+"""What may happen once happens once: fifty posts at the same moment, a hundred rounds, exactly one winner, nobody paused.
+
+The same on SQLite and PostgreSQL. Each round is another person, so that no earlier round answers for it.
+"""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts import demo
+from accounts.models import SignIn, User
+from devices.models import Device, Kind
+from grants.models import RefreshToken
+from tests.conftest import Api, Person, code_of, make_person
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.races]
+
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "10"))
+AT_ONCE = 50
+
+
+class Crowd:
+    """Fifty threads that start together, each with a client and a database connection of its own."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(AT_ONCE)
+
+    def __enter__(self) -> "Crowd":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        done = threading.Barrier(AT_ONCE)
+
+        def close() -> None:
+            done.wait()
+            connection.close()
+
+        for _ in range(AT_ONCE):
+            self.pool.submit(close)
+        self.pool.shutdown()
+
+    def post(self, call: Callable[[Api], Any]) -> list[Any]:
+        """What the fifty calls answered."""
+        ready = threading.Barrier(AT_ONCE)
+
+        def one() -> Any:
+            api = Api()
+            ready.wait()
+            try:
+                return call(api)
+            finally:
+                connection.close_if_unusable_or_obsolete()  # as a server does after each request
+
+        return [future.result() for future in [self.pool.submit(one) for _ in range(AT_ONCE)]]
+
+
+def outcomes(answers: list[Any]) -> Counter[tuple[int, str]]:
+    """How often each status and code came."""
+    return Counter((200, "") if answer.status_code == 200 else code_of(answer) for answer in answers)
+
+
+LOSERS = {(401, "answer_used"), (409, "no_challenge"), (401, "sign_in_over")}
+
+
+def only_one_won(answers: list[Any], device: Device) -> None:
+    """One 200; the others lost for the right reasons, and the device is not worse off."""
+    seen = outcomes(answers)
+    assert seen[(200, "")] == 1, seen
+    assert set(seen) - {(200, "")} <= LOSERS, seen
+    device.refresh_from_db()
+    assert device.failures == 0 and device.paused_until is None
+
+
+def people(*kinds: str) -> list[Person]:
+    """One person a round; their passwords are not part of the race, so nobody pays for hashing them."""
+    return [make_person(*kinds, username=f"runner{number}") for number in range(ROUNDS)]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(settings: Any) -> None:
+    """Argon2 is what `test_signin_api` pays for; a hundred people here need not."""
+    settings.PASSWORD_HASHERS = ["accounts.hashers.CheapForLoadTests"]
+
+
+def test_one_code_in_one_sign_in() -> None:
+    with Crowd() as crowd:
+        for person in people("totp"):
+            handle, code = Api().start(person), person.code()
+            only_one_won(crowd.post(lambda api: api.answer(handle, person.app, code)), person.app)  # noqa: B023
+
+
+def test_one_code_in_fifty_sign_ins() -> None:
+    with Crowd() as crowd:
+        for person in people("totp")[: max(1, ROUNDS // 10)]:
+            handles, code = [Api().start(person) for _ in range(AT_ONCE)], person.code()
+            answers = crowd.post(lambda api: api.answer(handles.pop(), person.app, code))  # noqa: B023
+            only_one_won(answers, person.app)
+            assert SignIn.objects.filter(user=person.user, state="finished").count() == 1
+
+
+def test_one_assertion() -> None:
+    with Crowd() as crowd:
+        for person in people("fido2"):
+            handle = Api().start(person)
+            assertion = person.soft_key.get(Api().challenge(handle, person.key))
+            only_one_won(crowd.post(lambda api: api.answer(handle, person.key, assertion)), person.key)  # noqa: B023
+
+
+def test_one_assertion_of_a_key_that_does_not_count() -> None:
+    with Crowd() as crowd:
+        for person in people("fido2")[: max(1, ROUNDS // 10)]:
+            person.soft_key.counts = False
+            handle = Api().start(person)
+            assertion = person.soft_key.get(Api().challenge(handle, person.key))
+            only_one_won(crowd.post(lambda api: api.answer(handle, person.key, assertion)), person.key)  # noqa: B023
+
+
+def test_one_refresh_token() -> None:
+    with Crowd() as crowd:
+        for person in people("totp"):
+            token = Api().sign_in(person)["refresh_token"]
+            fields = {"grant_type": "refresh_token", "refresh_token": token}
+            answers = crowd.post(lambda api: api.client.post("/oauth2/token", _form(fields), FORM))  # noqa: B023
+            seen = Counter(answer.json().get("error", "") for answer in answers)
+            assert seen == {"": 1, "invalid_grant": AT_ONCE - 1}
+            assert RefreshToken.objects.filter(family__person=person.user.uuid).count() == 2
+            person.app.refresh_from_db()
+            assert person.app.failures == 0 and person.app.paused_until is None
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def _form(fields: dict[str, str]) -> str:
+    from urllib.parse import urlencode
+
+    return urlencode(fields)
+
+
+def test_wrong_codes_at_once_are_all_counted_or_refused() -> None:
+    person = make_person("totp")
+    with Crowd() as crowd:
+        handles, wrong = [Api().start(person) for _ in range(AT_ONCE)], person.wrong_code()
+        seen = outcomes(crowd.post(lambda api: api.answer(handles.pop(), person.app, wrong)))
+    person.app.refresh_from_db()
+    assert set(seen) <= {(401, "wrong_answer"), (429, "too_many_attempts")}
+    assert person.app.failures == seen[(401, "wrong_answer")] >= 5
+    assert person.app.paused_until is not None and person.app.paused_until > timezone.now()
+
+
+def test_one_enrolment_is_confirmed_once() -> None:
+    with Crowd() as crowd:
+        for person in people()[: max(1, ROUNDS // 10)]:
+            handle = Api().start(person)
+            begun = Api().post("sign-ins/enrol", {"sign_in": handle, "kind": "totp"}).json()
+            row = Device.objects.get(uuid=begun["device"]["uuid"])
+            from devices.kinds import totp
+
+            body = {"sign_in": handle, "device": str(row.uuid), "answer": totp.code_now(row, timezone.now())}
+            seen = outcomes(crowd.post(lambda api: api.post("sign-ins/enrol/confirm", body)))  # noqa: B023
+            assert seen[(200, "")] == 1, seen
+            assert all(status in (401, 404, 409) for status, _ in set(seen) - {(200, "")}), seen
+
+
+def test_the_last_two_devices_are_not_removed_at_once() -> None:
+    from accounts import own_devices
+    from mfa_site.client import Client
+    from mfa_site.errors import Refused
+
+    caller = Client("127.0.0.1", "", "x" * 8)
+    with Crowd() as crowd:
+        for person in people("totp", "fido2")[: max(1, ROUNDS // 10)]:
+            rows = [person.app, person.key] * (AT_ONCE // 2)
+
+            def remove(_api: Api, rows: list[Device] = rows) -> bool:
+                try:
+                    own_devices.remove(Device.objects.get(pk=rows.pop().pk), caller, timezone.now())
+                except Refused:
+                    return False
+                return True
+
+            assert sum(crowd.post(remove)) == 1
+            assert Device.objects.filter(user=person.user, state="active").count() == 1
+
+
+def test_the_very_first_signing_key_is_one(settings: Any) -> None:
+    from grants import signing
+    from grants.models import SigningKey
+
+    with Crowd() as crowd:
+        signing.forget()
+        crowd.post(lambda _api: signing._read())
+    assert SigningKey.objects.count() == 1
+
+
+def test_bulk_people_are_as_real_as_others(settings: Any) -> None:
+    person = next(iter(demo.seed_many(1, cheap=True, now=timezone.now())))
+    settings.DEMO = True
+    assert User.objects.get().check_password(demo.LOAD_PASSWORD)
+    assert {row.kind for row, _clear in person.devices} == {Kind.TOTP, Kind.FIDO2}
