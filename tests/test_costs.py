@@ -1,0 +1,119 @@
+"""How many statements each step costs, BEGIN and COMMIT included, and of what kind. Held here, so that none creeps in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.conftest import Api, Person, make_person
+from tests.test_grants import refresh
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def statements(most: int) -> Iterator[CaptureQueriesContext]:
+    """At most this many statements run inside; no conditional UPDATE hides its condition in a subselect of itself."""
+    with CaptureQueriesContext(connection) as captured:
+        yield captured
+    told = "\n".join(query["sql"][:160] for query in captured.captured_queries)
+    assert len(captured) <= most, f"{len(captured)} statements:\n{told}"
+    for query in captured.captured_queries:
+        sql = query["sql"].upper()
+        assert not (sql.startswith("UPDATE") and "IN (SELECT" in sql), query["sql"]
+
+
+def warm(person: Person) -> None:
+    """The signing key exists and the process has its copy."""
+    Api().sign_in(make_person("totp"))
+
+
+def commits(captured: CaptureQueriesContext) -> int:
+    return sum(query["sql"] == "COMMIT" for query in captured.captured_queries)
+
+
+def test_sign_in_with_an_app() -> None:
+    person, api = make_person("totp"), Api()
+    warm(person)
+    with statements(8):
+        handle = api.start(person)
+    code = person.code()
+    with statements(11) as captured:
+        assert api.answer(handle, person.app, code).status_code == 200
+    assert commits(captured) == 2, "the claim; everything that follows from a right answer"
+
+
+def test_sign_in_with_a_key() -> None:
+    person, api = make_person("fido2"), Api()
+    warm(person)
+    handle = api.start(person)
+    with statements(3):
+        options = api.challenge(handle, person.key)
+    assertion = person.soft_key.get(options)
+    with statements(12) as captured:
+        assert api.answer(handle, person.key, assertion).status_code == 200
+    assert commits(captured) == 2
+
+
+def test_a_wrong_code() -> None:
+    person, api = make_person("totp"), Api()
+    warm(person)
+    handle, wrong = api.start(person), person.wrong_code()
+    with statements(9) as captured:
+        assert api.answer(handle, person.app, wrong).status_code == 401
+    assert commits(captured) == 2
+
+
+def test_a_wrong_and_an_unknown_name_cost_the_same() -> None:
+    person, api = make_person("totp"), Api()
+    counts = []
+    for name in (person.user.username, "nobody"):
+        with CaptureQueriesContext(connection) as captured:
+            assert api.post("sign-ins", {"username": name, "password": "wrong"}).status_code == 401
+        counts.append(len(captured))
+    assert counts == [2, 2]
+
+
+def test_refresh() -> None:
+    person = make_person("totp")
+    token = Api().sign_in(person)["refresh_token"]
+    with statements(7):
+        assert refresh(token).status_code == 200
+
+
+def test_a_bearer_costs_no_statement_and_an_unsafe_call_one(client: Any) -> None:
+    person = make_person("totp")
+    bearer = Api(Api().sign_in(person)["access_token"])
+    with statements(1):
+        assert bearer.get("me").status_code == 200, "the person's row, which is what was asked for"
+    with statements(1):
+        assert bearer.call("PUT", "me", {}).status_code == 405, "family, person and device in one"
+
+
+def test_a_page_with_a_session_reads_it_once() -> None:
+    person, api = make_person("totp"), Api()
+    api.take_csrf()
+    api.sign_in(person, grant="session")
+    with statements(1):
+        assert api.client.get("/account/devices/add/").status_code == 200
+    with statements(2):
+        assert api.client.get("/account/devices/").status_code == 200
+
+
+def test_enrolling_and_removing() -> None:
+    person = make_person("totp")
+    bearer = Api(Api().sign_in(person)["access_token"])
+    with statements(12):
+        shown = bearer.post("devices", {"kind": "totp"}).json()
+    from devices.kinds import totp
+    from devices.models import Device
+
+    row = Device.objects.get(uuid=shown["device"]["uuid"])
+    with statements(20):
+        body = {"answer": totp.code_now(row, row.created_at)}
+        assert bearer.post(f"devices/{row.uuid}/confirm", body).status_code == 200
+    with statements(12):
+        assert bearer.call("DELETE", f"devices/{row.uuid}").status_code == 204

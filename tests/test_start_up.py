@@ -1,0 +1,94 @@
+"""What stops the start, each in a process of its own, and what the shipped settings look like."""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = base64.b64encode(os.urandom(32)).decode()
+PRODUCTION = {
+    "MFA_SITE_BASE_URL": "https://login.example.org",
+    "MFA_SITE_SECRET_KEY": "k" * 20 + "9Jq2vLw8Zr4Tn6Yp1Xs3Bd5Fg7Hj0Mc",
+    "MFA_SITE_KEYS": f"k1:{KEY}",
+    "MFA_SITE_DATABASE_URL": "sqlite:///var/never-made.sqlite3",
+}
+
+
+def start(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py check` in production settings with these changes; an empty value takes a setting away."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MFA_SITE_", "DJANGO_"))}
+    environment |= {**PRODUCTION, **{f"MFA_SITE_{name}": value for name, value in changes.items()}}
+    environment = {name: value for name, value in environment.items() if value}
+    command = [sys.executable, "manage.py", *(arguments or ("check",))]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_production_settings_start_and_the_deploy_check_is_clean() -> None:
+    checked = start("check", "--deploy", "--fail-level", "INFO")
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"BASE_URl": "x"}, "Did you mean MFA_SITE_BASE_URL"),
+        ({"BASEURL": "x"}, "Did you mean MFA_SITE_BASE_URL"),
+        ({"DEBUG": "yes"}, "it can be 0 or 1"),
+        ({"DEBUG": "1"}, "run only on localhost"),
+        ({"DEMO": "1"}, "run only on localhost"),
+        ({"BASE_URL": ""}, "BASE_URL is required"),
+        ({"BASE_URL": "http://login.example.org"}, "plain http and not localhost"),
+        ({"BASE_URL": "http://127.0.0.1:8000"}, "plain http and not localhost"),
+        ({"BASE_URL": "https://login.example.org/path"}, "a scheme, a host"),
+        ({"BASE_URL": "https://user@login.example.org"}, "a scheme, a host"),
+        ({"BASE_URL": "login.example.org"}, "a scheme, a host"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY (or MFA_SITE_SECRET_KEY_FILE) is required"),
+        ({"SECRET_KEY": "django-insecure-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, "sample or too short"),
+        ({"SECRET_KEY": "short"}, "sample or too short"),
+        ({"SECRET_KEY_FALLBACKS": "short"}, "sample or too short"),
+        ({"KEYS": ""}, "KEYS (or MFA_SITE_KEYS_FILE) is required"),
+        ({"KEYS": "k1:AAAA"}, "32 random bytes"),
+        ({"KEYS": "k1:" + base64.b64encode(bytes(32)).decode()}, "32 random bytes"),
+        ({"RP_ID": "other.org"}, "does not match the origin"),
+        ({"RP_ID": "org"}, "does not match the origin"),
+        ({"RP_ID": "ample.org"}, "does not match the origin"),
+        ({"RP_ORIGINS": "https://evil.example"}, "does not match the origin"),
+        ({"RP_ORIGINS": "http://login.example.org"}, "is not https"),
+        ({"USER_VERIFICATION": "require"}, "it can be discouraged or required"),
+        ({"TRUSTED_PROXIES": "x"}, "number of hops"),
+        ({"LOG_FORMAT": "xml"}, "text or json"),
+        ({"DATABASE_URL": "mysql://x"}, "sqlite:// or postgres://"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "are both set"),
+        ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere"}, "cannot be read"),
+    ],
+)
+def test_unsafe_settings_stop_the_start_and_say_why(changes: dict[str, str], said: str) -> None:
+    started = start(**changes)
+    assert started.returncode != 0
+    assert said in started.stderr
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(PRODUCTION["MFA_SITE_SECRET_KEY"] + "\n")
+    assert start(SECRET_KEY="", SECRET_KEY_FILE=str(tmp_path / "secret")).returncode == 0
+
+
+def test_a_parent_domain_may_be_the_rp_id() -> None:
+    assert start(RP_ID="example.org", RP_ORIGINS="https://login.example.org,https://app.example.org").returncode == 0
+
+
+def test_demo_people_exist_only_in_debug_and_demo() -> None:
+    refused = start("seed_demo")
+    assert refused.returncode == 1
+    assert "only with MFA_SITE_DEBUG=1 or MFA_SITE_DEMO=1" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["seed_demo", "create_person", "how_to_get_in", "settings_reference"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    told = start(command, "--help")
+    assert told.returncode == 0
+    assert f"manage.py {command}" in " ".join(told.stdout.split("Example:")[1].split())
