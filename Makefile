@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run test serve check bench requirements openapi docs clean
+.PHONY: help run test serve check bench requirements clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,7 @@ check: $(VENV)/.installed-dev ## format, lint, types, import contracts, migratio
 	  MFA_SITE_KEYS=$$(python -c 'import base64, os; print("k1:" + base64.b64encode(os.urandom(32)).decode())') \
 	  python manage.py check --deploy --fail-level INFO
 	MFA_SITE_DEBUG=1 python manage.py settings_reference --check
-	pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.txt || test $$? -ne 1
+	pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 
 bench: $(VENV)/.installed-dev ## what an assertion and a code cost
 	MFA_SITE_DEBUG=1 python -m bench.verify

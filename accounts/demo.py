@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -29,7 +29,7 @@ PEOPLE: dict[str, tuple[str, bool, tuple[Kind, ...]]] = {
     "nora": ("Nora", False, ()),
     "admin": ("Admin", True, (Kind.TOTP, Kind.FIDO2)),
 }
-LOAD_PASSWORD = "load-test-password"
+LOAD_PASSWORD = "load-test-password"  # noqa: S105 (documented; only with DEBUG or DEMO)
 BATCH = 2_000
 
 
@@ -85,7 +85,9 @@ def seed_many(count: int, cheap: bool, now: datetime) -> Iterator[Seeded]:
         ]
         with transaction.atomic():
             User.objects.bulk_create(users)
-            made = [Seeded(user, LOAD_PASSWORD, [new_device(user, kind, now) for kind in (Kind.TOTP, Kind.FIDO2)]) for user in users]
+            made = [
+                Seeded(user, LOAD_PASSWORD, [new_device(user, kind, now) for kind in (Kind.TOTP, Kind.FIDO2)]) for user in users
+            ]
             Device.objects.bulk_create([row for person in made for row, _clear in person.devices])
         yield from made
 
@@ -106,7 +108,8 @@ def software_key(row: Device) -> tuple[Device, dict[str, Any]]:
     """A security key in software: ES256, counting from 0."""
     private = ec.generate_private_key(ec.SECP256R1())
     row.name, row.credential_id, row.counter = "Security key", secrets.token_bytes(32), 0
-    row.public_key = cbor.encode(dict(ES256.from_cryptography_key(private.public_key())))
+    row.public_key = cbor.encode(dict(cast(Any, ES256).from_cryptography_key(private.public_key())))
+    assert row.user is not None
     row.rp_id, row.transports, row.attestation = this_site().rp_id, ["usb"], "none"
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     clear = {

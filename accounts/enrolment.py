@@ -122,14 +122,14 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
     """A right answer makes the first device active and finishes its sign-in, once."""
     if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
         raise Refused(Reason.WRONG_STATE)
-    pending = Device.objects.filter(uuid=device, user=sign_in.user, pk=sign_in.device_id).first()
+    pending = Device.objects.filter(uuid=device, user=sign_in.user, pk=sign_in.device_id or 0).first()
     if pending is None:
         raise Refused(Reason.NOT_FOUND)
     sign_in.device = pending
 
     def finish(device: Device, proof: Proof) -> Granted:
         # Two such sign-ins at once: the row of the person decides which device is the first.
-        person = User.objects.select_for_update().get(pk=device.user_id)
+        person = User.objects.select_for_update().get(pk=device.user_id or 0)
         others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(state=State.ASSIGNED, serial="")
         if others.exists() or person.enrol_until is None or now >= person.enrol_until:
             raise Refused(Reason.SIGN_IN_OVER)
@@ -151,8 +151,8 @@ def _confirm(
             if not claimed.activate(proof, name, now):
                 raise Refused(Reason.ANSWER_USED)
             claimed.refresh_from_db()
-            facts = {"person": ceremony.user.uuid, "device": claimed.uuid}
-            record("device_enrolled", client=client, kind=claimed.kind, sid=ceremony.started_by, **facts)
+            who, by = ceremony.user.uuid, ceremony.started_by
+            record("device_enrolled", client=client, person=who, device=claimed.uuid, sid=by, kind=claimed.kind)
             return finish(claimed, proof)
     except IntegrityError:
         # Between the look and the write somebody else registered the same credential.

@@ -89,4 +89,3 @@ class NameForm(forms.Form):
 def answer_form(answer_type: type) -> type[CodeForm] | type[KeyForm]:
     """The form for a kind's answers."""
     return CodeForm if answer_type is str else KeyForm
-

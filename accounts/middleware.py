@@ -37,7 +37,7 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
     """The middleware: knows the caller before the view, keeps the session after it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        request.session, request.user, request.proof = SessionStore(), AnonymousUser(), None
+        set_caller(request, SessionStore(), AnonymousUser(), None)
         if request.path.startswith(NOBODY_ASKS):
             return get_response(request)
         try:
@@ -51,19 +51,23 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
     return middleware
 
 
+def set_caller(request: Any, session: SessionStore, user: Any, proof: RequestProof | None) -> None:
+    """The three things that views read of the caller."""
+    request.session, request.user, request.proof = session, user, proof
+
+
 def by_cookie(request: HttpRequest) -> None:
     """The session of the cookie, in one statement; a request without one costs none."""
     value = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     session = request.session = SessionStore(value[:200] if value else None)
     row = session.row
-    if row is None or row.person is None:
+    if row is None or row.person is None or row.auth_time is None:
         return
     row.seen(timezone.now())
-    user = row.person
+    user: Any = row.person
     user.otp_device = row.device
     user.is_verified = functools.partial(is_verified, user)  # django-otp's word for it
-    request.user = user
-    request.proof = RequestProof(user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session")
+    set_caller(request, session, user, RequestProof(user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session"))
 
 
 def by_bearer(request: HttpRequest) -> None:
@@ -77,8 +81,9 @@ def by_bearer(request: HttpRequest) -> None:
     if request.method not in SAFE and not family_is_alive(sid, now):
         return
     auth_time = datetime.fromtimestamp(claims["auth_time"], UTC)
-    request.proof = RequestProof(person, sid, tuple(claims["amr"]), claims["acr"], auth_time, "bearer")
-    request.user = SimpleLazyObject(lambda: User.objects.filter(uuid=person, is_active=True).first() or AnonymousUser())
+    proof = RequestProof(person, sid, tuple(claims["amr"]), claims["acr"], auth_time, "bearer")
+    user: Any = SimpleLazyObject(lambda: User.objects.filter(uuid=person, is_active=True).first() or AnonymousUser())
+    set_caller(request, SessionStore(), user, proof)
 
 
 def family_is_alive(sid: UUID, now: datetime) -> bool:

@@ -73,9 +73,9 @@ def revoke(request: HttpRequest) -> HttpResponse:
     family = refresh.family_of(fields["token"])
     claims = access.verify(fields["token"], now) if family is None else None
     sid = family.uuid if family else UUID(claims["sid"]) if claims else None
-    if sid is not None and fields.get("client_id", access.OWN_CLIENT) == access.OWN_CLIENT:
-        if refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
-            record("refresh_family_revoked", client=client(request), sid=sid)
+    ours = fields.get("client_id", access.OWN_CLIENT) == access.OWN_CLIENT
+    if sid and ours and refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
+        record("refresh_family_revoked", client=client(request), sid=sid)
     return api.answer({})
 
 
@@ -103,5 +103,3 @@ def metadata(request: HttpRequest) -> HttpResponse:
             "revocation_endpoint_auth_methods_supported": ["none"],
         }
     )
-
-

@@ -23,10 +23,15 @@ def listed(user: User) -> list[Device]:
 
 def one(user: User, uuid: UUID) -> Device:
     """The person's device; Refused NOT_FOUND for any other."""
-    for device in Device.objects.filter(user=user, uuid=uuid):
-        if device.state != State.RETIRED and not device.is_pending:
-            return device
-    raise Refused(Reason.NOT_FOUND)
+    device: Device | None = Device.objects.select_related("user").filter(user=user, uuid=uuid).first()
+    if device is None or device.state == State.RETIRED or device.is_pending:
+        raise Refused(Reason.NOT_FOUND)
+    return device
+
+
+def owner(device: Device) -> UUID | None:
+    """The uuid of the person whose it is."""
+    return device.user.uuid if device.user else None
 
 
 def rename(device: Device, name: str, client: Client) -> None:
@@ -38,7 +43,7 @@ def rename(device: Device, name: str, client: Client) -> None:
         changed = Device.objects.filter(pk=device.pk, user_id=device.user_id).exclude(state=State.RETIRED).update(name=name)
         if not changed:
             raise Refused(Reason.NOT_FOUND)
-        record("device_renamed", client=client, person=device.user.uuid, device=device.uuid)
+        record("device_renamed", client=client, person=owner(device), device=device.uuid)
     device.name = name
 
 
@@ -55,4 +60,4 @@ def remove(device: Device, client: Client, now: datetime) -> None:
         if not device.retire():
             raise Refused(Reason.NOT_FOUND)
         policy.end_what_it_opened(device, "device_removed", now)
-        record("device_removed", client=client, person=device.user.uuid, device=device.uuid, kind=device.kind)
+        record("device_removed", client=client, person=owner(device), device=device.uuid, kind=device.kind)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import BrowserSession
@@ -18,6 +19,13 @@ from mfa_site.client import Client
 from mfa_site.keyring import token_hash
 
 MOST_SIGN_INS = 5  # tabs in which one browser may have a sign-in in progress
+
+
+def session_of(request: HttpRequest) -> "SessionStore":
+    """`request.session`, typed."""
+    session = request.session
+    assert isinstance(session, SessionStore)
+    return session
 
 
 class SessionStore(SessionBase):
@@ -29,10 +37,14 @@ class SessionStore(SessionBase):
         self.new_value: str | None = None
         self.is_over = False
 
+    def _data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self._get_session()  # type: ignore[attr-defined]  # Django's, not in the stubs
+        return data
+
     @property
     def row(self) -> BrowserSession | None:
         """The browser's row, alive; read once."""
-        self._get_session()
+        self._data()
         return self._row
 
     def load(self) -> dict[str, Any]:
@@ -43,7 +55,7 @@ class SessionStore(SessionBase):
     def save(self, must_create: bool = False) -> None:
         """What changed in the data is in the row; without a row there is nothing to keep it in."""
         if self.row is not None:
-            BrowserSession.objects.filter(pk=self.row.pk, ended_at=None).update(data=self._get_session())
+            BrowserSession.objects.filter(pk=self.row.pk, ended_at=None).update(data=self._data())
 
     def exists(self, session_key: str) -> bool:
         return BrowserSession.objects.filter(value_hash=token_hash(session_key)).exists()
@@ -61,7 +73,7 @@ class SessionStore(SessionBase):
         """This browser may answer the sign-in; its cookie has a new value."""
         self.new_value = secrets.token_urlsafe(32)
         row = self.row
-        data = {**self._get_session(), "sign_ins": [*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:]}
+        data = {**self._data(), "sign_ins": [*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:]}
         columns = {"value_hash": token_hash(self.new_value), "data": data}
         if row is None:
             self._row = BrowserSession.objects.create(
@@ -81,7 +93,9 @@ class SessionStore(SessionBase):
         """Whether this browser began the sign-in."""
         return str(sign_in) in self.get("sign_ins", [])
 
-    def sign_in(self, *, person_id: int, device_id: int, amr: list[str], acr: str, client: Client, now: datetime) -> BrowserSession:
+    def sign_in(
+        self, *, person_id: int, device_id: int, amr: list[str], acr: str, client: Client, now: datetime
+    ) -> BrowserSession:
         """A new session of this person; whatever the browser had before has ended, its data is dropped."""
         self.end("signed_in_again", now)
         self.new_value, self.is_over = secrets.token_urlsafe(32), False

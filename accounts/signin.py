@@ -3,6 +3,7 @@
 Two commits a right answer: the claim (counted before it is judged), then everything that follows from it.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from devices.lifecycle import State
 from devices.models import Device
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
-from mfa_site.keyring import CannotOpen, token_hash
+from mfa_site.keyring import token_hash
 from mfa_site.site import this_site
 
 Granted = TypeVar("Granted")
@@ -43,7 +44,9 @@ class Passed:
 Grant = Callable[[Passed], Granted]
 
 
-def start(request: HttpRequest, username: str, password: str, client: Client, now: datetime, next: str = "") -> tuple[SignIn, str]:
+def start(
+    request: HttpRequest, username: str, password: str, client: Client, now: datetime, next: str = ""
+) -> tuple[SignIn, str]:
     """A right password opens a sign-in: the row, and the secret handle by which an API client answers it.
 
     Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike.
@@ -185,10 +188,8 @@ class giving_back:  # noqa: N801  (reads as a statement: with giving_back(device
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or (isinstance(error, Refused) and error.reason.is_wrong_answer):
             return
-        try:
+        with contextlib.suppress(DatabaseError):  # the store is away: it stays counted, and the first fault is reported
             self.device.give_back()
-        except (DatabaseError, CannotOpen):
-            pass  # the store is away: the attempt stays counted, the first fault is what gets reported
 
 
 def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
@@ -219,5 +220,3 @@ def cancel(sign_in: SignIn, client: Client, now: datetime) -> None:
         record("sign_in_cancelled", client=client, person=sign_in.user.uuid if sign_in.user else None)
         if sign_in.state == SignIn.State.ENROLLING and sign_in.device_id:
             Device.objects.filter(pk=sign_in.device_id, state=State.ASSIGNED, serial="").delete()
-
-

@@ -51,9 +51,9 @@ def record(
 
 def is_genuine(event: Event) -> bool:
     """Whether the row is as it was written; with its personal data erased it still is."""
-    if event.personal is not None:
-        if not keyring.mac_is_right(event.personal_digest, _canonical(event.personal), "audit-personal"):
-            return False
+    personal = event.personal
+    if personal is not None and not keyring.mac_is_right(event.personal_digest, _canonical(personal), "audit-personal"):
+        return False
     return keyring.mac_is_right(event.mac, _covered(event), "audit")
 
 

@@ -6,11 +6,10 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django_otp.models import Device as OtpDevice
-from django_otp.models import DeviceManager
 
 from devices.lifecycle import State, states_before
 from mfa_site import keyring
@@ -23,6 +22,14 @@ PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up 
 PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
 UNCONFIRMED_LIFE = timedelta(minutes=10)  # an enrolment begun and not confirmed
+
+# Django has no UPDATE … RETURNING: counts the attempt and gives the row back in one statement.
+_CLAIM = (
+    "UPDATE devices_device SET failures = failures + 1 WHERE uuid = %s AND user_id = %s AND failures < %s"
+    " AND (paused_until IS NULL OR paused_until <= %s)"
+)
+CLAIM = _CLAIM + " AND (state = 'active' OR state = 'assigned' AND serial <> '') RETURNING *"
+CLAIM_PENDING = _CLAIM + " AND state = 'assigned' AND serial = '' RETURNING *"
 
 
 class Kind(models.TextChoices):
@@ -38,12 +45,15 @@ class Device(OtpDevice):
 
     id = models.BigAutoField(primary_key=True)
     uuid = models.UUIDField(default=uuid4, unique=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="devices")
+    # Nullable, unlike django-otp's: a token in stock belongs to nobody.
+    user = models.ForeignKey(  # type: ignore[assignment]
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="devices"
+    )
     kind = models.CharField(max_length=12, choices=Kind)
     serial = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.ASSIGNED)
     confirmed = models.GeneratedField(
-        expression=Q(state=State.ACTIVE), output_field=models.BooleanField(), db_persist=True
+        expression=Case(When(state=State.ACTIVE, then=True), default=False), output_field=models.BooleanField(), db_persist=True
     )
 
     # Codes: the seed is sealed for this row's column.
@@ -69,8 +79,6 @@ class Device(OtpDevice):
     created_at = models.DateTimeField(default=timezone.now)
     confirmed_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
-
-    objects = DeviceManager()
 
     class Meta:
         indexes = [models.Index(fields=["user", "state"])]
@@ -143,10 +151,8 @@ class Device(OtpDevice):
         None for what is not this person's, not in use, paused or disabled. Counted before judging, so that parallel
         guesses and faults cannot escape it.
         """
-        in_use = "state = 'assigned' AND serial = ''" if pending else "(state = 'active' OR state = 'assigned' AND serial <> '')"
         rows = cls.objects.raw(
-            "UPDATE devices_device SET failures = failures + 1 WHERE uuid = %s AND user_id = %s AND failures < %s"
-            f" AND (paused_until IS NULL OR paused_until <= %s) AND {in_use} RETURNING *",
+            CLAIM_PENDING if pending else CLAIM,
             [_uuid_parameter(public_id), user_id, DISABLE_AT, connection.ops.adapt_datetimefield_value(now)],
         )
         return next(iter(list(rows)), None)
@@ -159,7 +165,7 @@ class Device(OtpDevice):
         """After a wrong answer: paused from the fifth in a row on, doubling; the pause, or None before that."""
         if self.failures < PAUSE_AT:
             return None
-        pause = min(PAUSE_FIRST * 2 ** min(self.failures - PAUSE_AT, 10), PAUSE_LONGEST)
+        pause: timedelta = min(PAUSE_FIRST * 2 ** min(self.failures - PAUSE_AT, 10), PAUSE_LONGEST)
         later = Q(paused_until__isnull=True) | Q(paused_until__lt=now + pause)
         Device.objects.filter(later, pk=self.pk, failures__gte=PAUSE_AT).update(paused_until=now + pause)
         return pause
@@ -185,14 +191,16 @@ class Device(OtpDevice):
         if proof.counter is not None:
             guard &= Q(counter__lt=proof.counter)
             columns["counter"] = proof.counter
-        changed = Device.objects.filter(guard, pk=self.pk, user_id=self.user_id).update(
+        changed: int = Device.objects.filter(guard, pk=self.pk, user_id=self.user_id).update(
             state=State.ACTIVE, failures=0, paused_until=None, last_used_at=now, **columns
         )
         return changed == 1
 
     def move(self, new: State, **columns: Any) -> bool:
         """The device is in the new state if the move is legal from the one it is in now, in one statement."""
-        changed = Device.objects.filter(pk=self.pk, user_id=self.user_id, state__in=states_before(new)).update(state=new, **columns)
+        changed: int = Device.objects.filter(pk=self.pk, user_id=self.user_id, state__in=states_before(new)).update(
+            state=new, **columns
+        )
         if changed:
             self.state = new
         return changed == 1
@@ -211,4 +219,3 @@ def forget_unconfirmed(user_id: int, now: datetime) -> None:
     """Enrolments of this person that were begun long ago and never confirmed are gone."""
     stale = Device.objects.filter(user_id=user_id, state=State.ASSIGNED, serial="", created_at__lt=now - UNCONFIRMED_LIFE)
     stale.delete()
-

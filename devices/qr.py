@@ -11,7 +11,10 @@ def svg(text: str) -> str:
     code.make(fit=True)
     size = len(code.modules) + 2 * code.border
     path = "".join(
-        f"M{x + code.border},{y + code.border}h1v1h-1z" for y, row in enumerate(code.modules) for x, dark in enumerate(row) if dark
+        f"M{x + code.border},{y + code.border}h1v1h-1z"
+        for y, row in enumerate(code.modules)
+        for x, dark in enumerate(row)
+        if dark
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" shape-rendering="crispEdges">'

@@ -79,7 +79,7 @@ def make(*, is_current: bool) -> SigningKey:
     """A new ES256 key in the database; its kid is the RFC 7638 thumbprint."""
     key = ECKey.generate_key("P-256", auto_kid=True)
     public = {**key.as_dict(private=False), "use": "sig", "alg": "ES256"}
-    row = SigningKey(kid=key.kid, algorithm="ES256", public=public, is_current=is_current)
+    row = SigningKey(kid=str(key.kid), algorithm="ES256", public=public, is_current=is_current)
     private = {**key.as_dict(private=True), "use": "sig", "alg": "ES256"}
     row.private = keyring.seal(json.dumps(private).encode(), "grants_signingkey", "private", row.uuid)
     row.save(force_insert=True)

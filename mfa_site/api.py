@@ -12,6 +12,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_cache_control
 
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import proof_of
 
 Shape = dict[str, type | tuple[type, ...]]
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -43,7 +44,7 @@ def resource(**methods: Callable[..., HttpResponse]) -> Callable[..., HttpRespon
         try:
             if handler is None:
                 raise Refused(Reason.METHOD_NOT_ALLOWED)
-            if request.method not in SAFE and request.proof is not None and request.proof.by == "session":
+            if request.method not in SAFE and by_session(request):
                 require_csrf(request)
             return handler(request, *args, **kwargs)
         except Refused as refused:
@@ -56,6 +57,12 @@ def resource(**methods: Callable[..., HttpResponse]) -> Callable[..., HttpRespon
     return view
 
 
+def by_session(request: HttpRequest) -> bool:
+    """Whether the caller is known by the cookie."""
+    proof = proof_of(request)
+    return proof is not None and proof.by == "session"
+
+
 class _Csrf(CsrfViewMiddleware):
     def _reject(self, request: HttpRequest, reason: str) -> Any:
         return reason
@@ -65,7 +72,7 @@ def require_csrf(request: HttpRequest) -> None:
     """The call carries the CSRF cookie's value in X-CSRFToken, from our origin; else Refused CSRF_FAILED."""
     check = _Csrf(lambda request: HttpResponse())
     check.process_request(request)
-    if check.process_view(request, None, (), {}):
+    if check.process_view(request, lambda request: HttpResponse(), (), {}):
         raise Refused(Reason.CSRF_FAILED)
 
 
@@ -173,8 +180,8 @@ def problem(request: HttpRequest, refused: Refused, *, status: int = 0, code: st
     if reason is Reason.STEP_UP_NEEDED:
         facts = "".join(f', {name}="{value}"' for name, value in (("acr_values", refused.facts.get("acr")),) if value)
         age = refused.facts.get("max_age")
-        response["WWW-Authenticate"] = (
-            f'Bearer error="insufficient_user_authentication"{facts}' + (f", max_age={age}" if age is not None else "")
+        response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication"{facts}' + (
+            f", max_age={age}" if age is not None else ""
         )
     return response
 

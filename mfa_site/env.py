@@ -4,6 +4,7 @@
 """
 
 import base64
+import contextlib
 import difflib
 import os
 import secrets
@@ -95,12 +96,15 @@ def generated(name: str, folder: Path, make: Any, allowed: bool) -> str:
         aside = folder / f".{name.lower()}.{secrets.token_hex(8)}"
         aside.touch(mode=0o600)
         aside.write_text(make(), encoding="utf-8")
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(aside, path)
-        except FileExistsError:
-            pass
         aside.unlink()
     return path.read_text(encoding="utf-8").strip()
+
+
+def new_secret_key() -> str:
+    """400 random bits."""
+    return secrets.token_urlsafe(50)
 
 
 def new_keyring() -> str:

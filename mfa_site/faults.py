@@ -30,13 +30,21 @@ def page(request: HttpRequest, status: int) -> HttpResponse:
     """The error page for this status, with the request id to quote."""
     titles = {
         400: (_("That request was not complete"), _("Go back, reload the page and try again.")),
-        403: (_("This form is too old"), _("Cookies may be blocked, or you signed in from another tab. Go back and try again.")),
+        403: (
+            _("This form is too old"),
+            _("Cookies may be blocked, or you signed in from another tab. Go back and try again."),
+        ),
         404: (_("There is no such page"), _("The address may be mistyped, or what it showed is gone.")),
         405: (_("That does not work here"), _("Go back and use the buttons on the page.")),
         413: (_("That was too much at once"), _("Send less and try again.")),
-        503: (_("The service is resting"), _("Something that sign-in needs is away. Nothing was changed. Try again in a minute.")),
+        503: (
+            _("The service is resting"),
+            _("Something that sign-in needs is away. Nothing was changed. Try again in a minute."),
+        ),
     }
-    title, advice = titles.get(status, (_("Something went wrong here"), _("It is our fault, not yours. Try again in a minute.")))
+    title, advice = titles.get(
+        status, (_("Something went wrong here"), _("It is our fault, not yours. Try again in a minute."))
+    )
     context = {"title": title, "advice": advice, "request_id": request.META.get("mfa_site.request_id", "")}
     return render(request, "error.html", context, status=status)
 

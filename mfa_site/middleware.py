@@ -44,7 +44,6 @@ class frame:  # noqa: N801  (named like the function middleware beside it in set
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.META["mfa_site.request_id"] = request_id(request)
-        request.proof = None
         request.get_host()
         response = self.refused_early(request) or self.get_response(request)
         for name, value in self.headers.items():

@@ -52,9 +52,15 @@ def needs(*, acr: str = "aal1", max_age: int | None = None) -> Callable[[View], 
     return decorate
 
 
+def proof_of(request: HttpRequest) -> RequestProof | None:
+    """`request.proof`, typed."""
+    proof: RequestProof | None = getattr(request, "proof", None)
+    return proof
+
+
 def check(request: HttpRequest, *, acr: str = "aal1", max_age: int | None = None) -> RequestProof:
     """The request's proof if it is strong and fresh enough; Refused as for `needs`."""
-    proof: RequestProof | None = request.proof
+    proof = proof_of(request)
     if proof is None:
         raise Refused(Reason.NOT_SIGNED_IN)
     too_weak = ACR.index(proof.acr) < ACR.index(acr)

@@ -22,7 +22,7 @@ HTTPS = _base.scheme == "https"
 ALLOWED_HOSTS = [_base.hostname or ""]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
-SECRET_KEY = env.generated("SECRET_KEY", VAR, lambda: env.secrets.token_urlsafe(50), LOCAL)
+SECRET_KEY = env.generated("SECRET_KEY", VAR, env.new_secret_key, LOCAL)
 SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
 KEYRING = keyring.parse(env.generated("KEYS", VAR, env.new_keyring, LOCAL))
 if any(len(key) < 32 or "insecure" in key for key in (SECRET_KEY, *SECRET_KEY_FALLBACKS)):

@@ -71,7 +71,9 @@ def test_no_call_answers_a_malformed_body_with_a_fault(call: str, case: str) -> 
     assert answer["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+)
 def test_only_json_is_taken(content_type: str) -> None:
     assert code_of(send("/api/v1/sign-ins", GOOD.encode(), content_type)) == (415, "unsupported_media_type")
 
@@ -100,7 +102,9 @@ def test_an_unknown_api_path_is_a_problem_too(path: str) -> None:
     assert code_of(Client().get(path)) == (404, "not_found")
 
 
-@pytest.mark.parametrize("device", ["", "x", "0", "not-a-uuid", "{}", "../../x", "a" * 5000, "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "device", ["", "x", "0", "not-a-uuid", "{}", "../../x", "a" * 5000, "00000000-0000-0000-0000-000000000000"]
+)
 def test_a_device_that_is_none_is_not_found(api: Api, alice: Person, device: str) -> None:
     handle = api.start(alice)
     body = {"sign_in": handle, "device": device, "answer": "123456"}
@@ -110,9 +114,8 @@ def test_a_device_that_is_none_is_not_found(api: Api, alice: Person, device: str
 
 def test_the_wrong_type_of_answer_is_malformed_and_counts_nothing(api: Api, alice: Person, bob: Person) -> None:
     handle = api.start(alice)
-    for given in ({}, {"code": alice.code()}):
-        assert code_of(api.answer(handle, alice.app, given)) == (400, "malformed")
-    for given in (123456, True, None, [alice.code()], 1.5):
+    wrong_types: list[Any] = [{}, {"code": alice.code()}, 123456, True, None, [alice.code()], 1.5]
+    for given in wrong_types:
         assert code_of(api.answer(handle, alice.app, given)) == (400, "malformed")
     key_handle = api.start(bob)
     options = api.challenge(key_handle, bob.key)
@@ -224,7 +227,8 @@ def test_strange_forms_are_shown_again_with_a_sentence(alice: Person, field: str
 
 
 @pytest.mark.parametrize(
-    "path", ["/sign-in/x/", "/sign-in/00000000-0000-0000-0000-000000000000/", "/account/devices/x/", "/account/devices/add/sms/"]
+    "path",
+    ["/sign-in/x/", "/sign-in/00000000-0000-0000-0000-000000000000/", "/account/devices/x/", "/account/devices/add/sms/"],
 )
 def test_strange_addresses_are_no_fault(path: str) -> None:
     assert Client().get(path).status_code in (302, 401, 404)

@@ -199,7 +199,9 @@ def test_a_registration_is_answered_once_and_a_key_cannot_belong_to_two(alice: P
         assert code_of(api.post(path, {"answer": key.create(shown["public_key"])})) == code
 
 
-@pytest.mark.parametrize(("method", "path", "body"), [("POST", "devices", {"kind": "totp"}), ("PATCH", "x", {"name": "x"}), ("DELETE", "x", None)])
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("POST", "devices", {"kind": "totp"}), ("PATCH", "x", {"name": "x"}), ("DELETE", "x", None)]
+)
 def test_a_proof_older_than_five_minutes_asks_for_another(alice: Person, method: str, path: str, body: Any) -> None:
     api = Api()
     api.take_csrf()
@@ -274,4 +276,7 @@ def test_a_cloned_key_is_suspended_and_what_it_opened_ends(person: Any) -> None:
     assert code_of(api.post("devices", {"kind": "totp"})) == (401, "not_signed_in")
     again = Api()
     handle = again.start(owner)
-    assert code_of(again.post("sign-ins/challenge", {"sign_in": handle, "device": str(owner.key.uuid)})) == (409, "device_not_usable")
+    assert code_of(again.post("sign-ins/challenge", {"sign_in": handle, "device": str(owner.key.uuid)})) == (
+        409,
+        "device_not_usable",
+    )

@@ -67,8 +67,10 @@ def test_without_a_database_pages_say_so_and_the_probe_fails(alice: Person) -> N
     assert client.get("/readyz").json() == {"database": "ok", "keyring": "ok"}
 
 
-@pytest.mark.parametrize("after", range(8))
-def test_a_database_that_goes_away_in_the_middle_of_an_answer_spends_nothing_or_all(api: Api, alice: Person, after: int) -> None:
+@pytest.mark.parametrize("after", range(7))
+def test_a_database_that_goes_away_in_the_middle_of_an_answer_spends_nothing_or_all(
+    api: Api, alice: Person, after: int
+) -> None:
     Api().sign_in(alice)
     handle, code = api.start(alice), alice.code(1)
     with database_away(after):
@@ -115,7 +117,9 @@ def test_a_seed_copied_to_another_row_does_not_open(api: Api, alice: Person, mal
     assert code_of(api.answer(api.start(alice), alice.app, mallory.code())) == (503, "unavailable")
 
 
-@pytest.mark.parametrize("junk", ["", "v1", "v1.k1", "v2.k1.AAAA.AAAA", "v1.k1.AAAA.AAAA", "v1.k1.!!.!!", "v1.other.AAAA.AAAA", "ü.ü.ü.ü"])
+@pytest.mark.parametrize(
+    "junk", ["", "v1", "v1.k1", "v2.k1.AAAA.AAAA", "v1.k1.AAAA.AAAA", "v1.k1.!!.!!", "v1.other.AAAA.AAAA", "ü.ü.ü.ü"]
+)
 def test_what_was_not_sealed_here_does_not_open(junk: str) -> None:
     with pytest.raises(keyring.CannotOpen):
         keyring.unseal(junk, "t", "c", 1)
@@ -139,7 +143,15 @@ GOOD_KEY = base64.b64encode(os.urandom(32)).decode()
 
 @pytest.mark.parametrize(
     "value",
-    ["", "k1", "k1:", "k1:AAAA", f"K1:{GOOD_KEY}", f"k1:{GOOD_KEY},k1:{GOOD_KEY}", "k1:" + base64.b64encode(bytes(32)).decode()],
+    [
+        "",
+        "k1",
+        "k1:",
+        "k1:AAAA",
+        f"K1:{GOOD_KEY}",
+        f"k1:{GOOD_KEY},k1:{GOOD_KEY}",
+        "k1:" + base64.b64encode(bytes(32)).decode(),
+    ],
 )
 def test_a_keyring_that_is_none_stops_the_start(value: str) -> None:
     with pytest.raises(ImproperlyConfigured):
@@ -163,12 +175,19 @@ def test_every_step_leaves_a_genuine_event_and_a_changed_one_is_found(api: Api, 
     ]
     for event in Event.objects.all():
         assert is_genuine(event)
-    for column, value in [("act", "x"), ("person", None), ("about", {"amr": []}), ("at", event.at.replace(year=2020)), ("reason", "x")]:
+    changes: dict[str, Any] = {
+        "act": "x",
+        "person": None,
+        "about": {"amr": []},
+        "at": event.at.replace(year=2020),
+        "reason": "x",
+    }
+    for column, value in changes.items():
         event = Event.objects.get(act="signed_in")
         setattr(event, column, value)
         assert not is_genuine(event), column
     event = Event.objects.get(act="signed_in")
-    event.personal["address"] = "10.0.0.1"
+    event.personal = {**(event.personal or {}), "address": "10.0.0.1"}
     assert not is_genuine(event)
     event.personal = None
     assert is_genuine(event), "erased personal data leaves the proof whole"
@@ -211,5 +230,7 @@ def dumped() -> str:
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT * FROM "{table}"')
-            lines += [repr([bytes(v).hex() if isinstance(v, bytes | memoryview) else v for v in row]) for row in cursor.fetchall()]
+            lines += [
+                repr([bytes(v).hex() if isinstance(v, bytes | memoryview) else v for v in row]) for row in cursor.fetchall()
+            ]
     return "\n".join(lines)

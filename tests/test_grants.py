@@ -67,7 +67,9 @@ def test_an_idle_an_old_and_an_ended_family_are_over(api: Api, alice: Person, wh
 
 
 @pytest.mark.parametrize("what", ["person", "device"])
-def test_a_disabled_person_and_a_suspended_device_get_no_new_pair_and_no_unsafe_call(api: Api, alice: Person, what: str) -> None:
+def test_a_disabled_person_and_a_suspended_device_get_no_new_pair_and_no_unsafe_call(
+    api: Api, alice: Person, what: str
+) -> None:
     pair = api.sign_in(alice)
     if what == "person":
         alice.user.is_active = False
@@ -121,7 +123,7 @@ def pack(value: Any) -> str:
 
 def signed(header: dict[str, Any], claims: dict[str, Any], key: Any = None) -> str:
     """The claims under this header, truly signed with the service's own key."""
-    ours = key or signing.keys().current.private_key
+    ours: Any = key or signing.keys().current.private_key
     return jwt.encode(claims, ours, algorithm=header.get("alg", "ES256"), headers=header)
 
 
@@ -159,7 +161,11 @@ def test_a_token_of_ours_is_taken_only_as_it_was_made(api: Api, alice: Person) -
     stranger = ec.generate_private_key(ec.SECP256R1())
     assert access.verify(signed(header, claims, stranger), now) is None
     unsigned = f"{pack({**header, 'alg': 'none'})}.{pack(claims)}."
-    for token in (unsigned, f"{pack(header)}.{pack(claims)}.{signature}", f"{pack({**header, 'alg': 'HS256'})}.{pack(claims)}.{'A' * 43}"):
+    for token in (
+        unsigned,
+        f"{pack(header)}.{pack(claims)}.{signature}",
+        f"{pack({**header, 'alg': 'HS256'})}.{pack(claims)}.{'A' * 43}",
+    ):
         assert access.verify(token, now) is None
 
 

@@ -253,7 +253,9 @@ def test_a_session_ends_with_its_time_its_person_and_its_device(alice: Person, w
         Device.objects.update(state="lost")
     else:
         BrowserSession.objects.update(
-            **{"idle": {"last_seen_at": now - timedelta(minutes=30)}, "old": {"expires_at": now}, "ended": {"ended_at": now}}[what]
+            **{"idle": {"last_seen_at": now - timedelta(minutes=30)}, "old": {"expires_at": now}, "ended": {"ended_at": now}}[
+                what
+            ]
         )
     assert browser.go("/account/").at.startswith("/sign-in/")
 

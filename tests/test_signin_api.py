@@ -1,5 +1,7 @@
 """Signing in over the API, end to end with real codes and signatures."""
 
+from datetime import timedelta
+
 import jwt
 import pytest
 from django.utils import timezone
@@ -139,7 +141,7 @@ def test_the_fifth_wrong_answer_ends_the_sign_in_and_pauses_the_device(api: Api,
 
 
 def test_during_a_pause_right_and_wrong_look_the_same_and_a_challenge_is_refused_too(api: Api, alice: Person) -> None:
-    alice.app.__class__.objects.update(failures=5, paused_until=timezone.now() + timezone.timedelta(seconds=20))
+    alice.app.__class__.objects.update(failures=5, paused_until=timezone.now() + timedelta(seconds=20))
     handle = api.start(alice)
     right, wrong = api.answer(handle, alice.app, alice.code()), api.answer(handle, alice.app, alice.wrong_code())
     assert code_of(right) == code_of(wrong) == (429, "too_many_attempts")

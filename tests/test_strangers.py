@@ -40,7 +40,11 @@ def paths(uuid: str, device: str) -> list[str]:
 
 def seen(response: Any) -> tuple[int, str, str]:
     """What tells one caller from another: status, where it leads, and the body without what changes every time."""
-    body = re.sub(r'csrfmiddlewaretoken" value="[^"]+"|[0-9a-f]{32}|"request_id": "[^"]+"|in \d+ second\w*|class="code">\d+', "", response.content.decode())
+    body = re.sub(
+        r'csrfmiddlewaretoken" value="[^"]+"|[0-9a-f]{32}|"request_id": "[^"]+"|in \d+ second\w*|class="code">\d+',
+        "",
+        response.content.decode(),
+    )
     return response.status_code, response.get("Location", ""), body
 
 
@@ -59,7 +63,8 @@ def test_every_route_answers_a_half_finished_sign_in_as_it_answers_a_stranger(al
         for method in METHODS:
             body = "{}" if path.startswith("/api/") else ""
             answers = [
-                who.client.generic(method, path, body, content_type="application/json", headers=token) for who in (half, stranger)
+                who.client.generic(method, path, body, content_type="application/json", headers=token)
+                for who in (half, stranger)
             ]
             assert seen(answers[0]) == seen(answers[1]), (method, path)
             checked += 1

@@ -1,5 +1,6 @@
 """One's own person and devices over the API."""
 
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +13,7 @@ from accounts.models import User
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP_MAX_AGE, needs
+from mfa_site.proof import STEP_UP_MAX_AGE, check, needs
 
 PAGE = 50
 PAGE_MOST = 100
@@ -20,17 +21,16 @@ PAGE_MOST = 100
 
 def person(request: HttpRequest) -> User:
     """The signed-in person's row; Refused NOT_SIGNED_IN if a token outlived it."""
-    user = request.user
+    user: Any = request.user
     if not user.is_authenticated:
         raise Refused(Reason.NOT_SIGNED_IN)
-    assert isinstance(user, User)
-    return user
+    return cast(User, user)
 
 
 @needs()
 def me(request: HttpRequest) -> HttpResponse:
     """`GET me`: who is signed in and what was proven."""
-    return api.answer(shapes.me(person(request), request.proof))
+    return api.answer(shapes.me(person(request), check(request)))
 
 
 @needs()
@@ -54,7 +54,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     """`POST devices`: an enrolment is begun; what the person must see is shown once."""
     given = api.body(request, {"kind": str, "name?": str})
     now = timezone.now()
-    begun = enrolment.begin(person(request), given["kind"], given.get("name", ""), request.proof.sid, client(request), now)
+    begun = enrolment.begin(person(request), given["kind"], given.get("name", ""), check(request).sid, client(request), now)
     return begun_answer(begun, now)
 
 
@@ -63,7 +63,7 @@ def confirm(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/confirm`: a right answer makes the device active."""
     given = api.body(request, {"answer": (str, dict)})
     now = timezone.now()
-    ceremony = enrolment.in_progress(person(request), request.proof.sid, now, device__uuid=uuid)
+    ceremony = enrolment.in_progress(person(request), check(request).sid, now, device__uuid=uuid)
     if ceremony is None:
         raise Refused(Reason.NOT_FOUND)
     return api.answer(shapes.device(enrolment.confirm(ceremony, given["answer"], client(request), now), now))

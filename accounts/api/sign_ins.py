@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts import enrolment, signin
 from accounts.api import shapes
 from accounts.models import SignIn
+from accounts.sessions import session_of
 from accounts.signin import Grant, Passed
 from devices.models import Device
 from grants import refresh
@@ -119,7 +120,7 @@ def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
 
 def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
     """A new browser session; the response sets its cookie."""
-    row = request.session.sign_in(
+    row = session_of(request).sign_in(
         person_id=passed.user.pk, device_id=passed.device.pk, amr=passed.amr, acr=passed.acr, client=caller, now=now
     )
     proof = RequestProof(passed.user.uuid, row.uuid, tuple(passed.amr), passed.acr, now, "session")

@@ -78,7 +78,7 @@ class SignIn(models.Model):
 
     def take(self, now: datetime) -> bool:
         """The kept challenge is gone, and this caller alone has it; False if another was faster."""
-        return self._open(now).filter(~Q(kept=""), kept=self.kept, device_id=self.device_id).update(kept="") == 1
+        return self._open(now).filter(~Q(kept=""), kept=self.kept, device=self.device_id).update(kept="") == 1
 
     def count_wrong(self, now: datetime) -> bool:
         """One wrong answer more; the fifth refuses the ceremony. True if it did."""

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import enrolment, own_devices
 from accounts.api.own import person
 from accounts.forms import NameForm
+from accounts.sessions import session_of
 from accounts.views.enrol_page import enrol_page, kinds_to_add
 from accounts.views.frame import refuse_in_form, say, signed_in_page
 from accounts.words import sentence
@@ -78,7 +79,7 @@ def own(request: HttpRequest, uuid: UUID) -> Device:
 
 def opened_this(request: HttpRequest, row: Device) -> bool:
     """Whether this very session was opened with the device."""
-    session = request.session.row
+    session = session_of(request).row
     return session is not None and session.device_id == row.pk
 
 
@@ -87,7 +88,7 @@ def removed(request: HttpRequest, row: Device) -> HttpResponse:
     was_this = opened_this(request, row)
     own_devices.remove(row, client(request), timezone.now())
     if was_this:
-        request.session.end("device_removed", timezone.now())
+        session_of(request).end("device_removed", timezone.now())
         return redirect("sign-in")
     say(request, _("%(name)s was removed. A key may still list this site; you can delete it there.") % {"name": row.name})
     return redirect("devices")
@@ -108,7 +109,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
     if kind not in Kind.values:
         raise Http404
-    user, sid, now, caller = person(request), request.proof.sid, timezone.now(), client(request)
+    user, sid, now, caller = person(request), check(request).sid, timezone.now(), client(request)
 
     def begun() -> enrolment.Begun:
         ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
@@ -136,8 +137,9 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
 @needs()
 def sign_out(request: HttpRequest) -> HttpResponse:
     """The session is ended, its cookie gone, and what the browser kept of the pages too."""
-    record("signed_out", client=client(request), person=request.proof.person, sid=request.proof.sid)
-    request.session.end("signed_out", timezone.now())
+    proof = check(request)
+    record("signed_out", client=client(request), person=proof.person, sid=proof.sid)
+    session_of(request).end("signed_out", timezone.now())
     response = redirect("sign-in")
     response["Clear-Site-Data"] = '"cache", "storage"'
     return response

@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from accounts.enrolment import Begun
 from accounts.forms import answer_form
+from accounts.views.frame import first_error
 from accounts.words import sentence
 from devices import kinds
 from devices.kinds import KindModule
@@ -37,7 +38,7 @@ def enrol_page(
                     raise
                 error, status = sentence(refused), refused.reason.status
         else:
-            error, status = form.errors[next(iter(form.errors))][0], 400
+            error, status = first_error(form), 400
     enrolment = begun()
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(enrolment.shown.shown)

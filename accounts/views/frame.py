@@ -24,7 +24,13 @@ View = Callable[..., HttpResponse]
 def context(request: HttpRequest) -> dict[str, Any]:
     """For every template: the site's name, who is signed in, whether there is a demo page."""
     proof = getattr(request, "proof", None)
-    return {"site_name": settings.RP_NAME, "signed_in": proof is not None, "proof": proof, "rp_origin": settings.BASE_URL, "has_demo": settings.LOCAL}
+    return {
+        "site_name": settings.RP_NAME,
+        "signed_in": proof is not None,
+        "proof": proof,
+        "rp_origin": settings.BASE_URL,
+        "has_demo": settings.LOCAL,
+    }
 
 
 def signed_in_page(view: View) -> View:
@@ -58,6 +64,11 @@ def refuse_in_form(form: Form, refused: Refused, field: str | None = None) -> in
     form.is_valid()
     form.add_error(field, sentence(refused))
     return refused.reason.status
+
+
+def first_error(form: Form) -> str:
+    """The first thing that is wrong with the form."""
+    return str(next(iter(form.errors.values()))[0])
 
 
 def say(request: HttpRequest, text: str) -> None:

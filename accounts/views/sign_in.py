@@ -12,14 +12,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import enrolment, policy, signin
 from accounts.forms import SignInForm, answer_form
 from accounts.models import SignIn
+from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import HINT_COOKIE, refuse_in_form, remember_device, safe_next
+from accounts.views.frame import HINT_COOKIE, first_error, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
 from devices.models import Device, Kind
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import proof_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,7 +39,7 @@ def start(request: HttpRequest) -> HttpResponse:
         except Refused as refused:
             status = refuse_in_form(form, refused)
         else:
-            request.session.remember(sign_in.uuid, caller, now)
+            session_of(request).remember(sign_in.uuid, caller, now)
             return redirect("second-step", sign_in.uuid)
     elif request.method == "POST":
         status = 400
@@ -47,7 +49,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def begun_here(request: HttpRequest, uuid: UUID) -> SignIn:
     """The open sign-in, if this very browser began it; Refused SIGN_IN_OVER for anybody else."""
-    if not request.session.began(uuid):
+    if not session_of(request).began(uuid):
         raise Refused(Reason.SIGN_IN_OVER)
     return signin.by_uuid(uuid, timezone.now())
 
@@ -56,7 +58,7 @@ def over(request: HttpRequest, uuid: UUID, refused: Refused) -> HttpResponse:
     """A sign-in that is over: on to where it led if another tab finished it, else "start again"."""
     if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
         raise refused
-    if request.proof is not None:
+    if proof_of(request) is not None:
         return redirect("account")
     return render(request, "accounts/over.html", {"sentence": sentence(Refused(Reason.SIGN_IN_OVER))}, status=401)
 
@@ -105,7 +107,7 @@ def answer(request: HttpRequest, uuid: UUID, device: UUID) -> HttpResponse:
             raise Http404
         form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
         if not form.is_valid():
-            return answer_page(request, sign_in, device, form.errors[next(iter(form.errors))][0], 400)
+            return answer_page(request, sign_in, device, first_error(form), 400)
         signin.answer(sign_in, device, form.given, lambda passed: open_session(request, passed), caller, now)
         return gone_in(request, sign_in, device)
     except Refused as refused:
@@ -143,7 +145,7 @@ def answer_again(request: HttpRequest, uuid: UUID, device: UUID, refused: Refuse
 def open_session(request: HttpRequest, passed: Passed) -> None:
     """Both factors passed: this browser has a session of its own, under a new cookie and CSRF value."""
     now, caller = timezone.now(), client(request)
-    request.session.sign_in(
+    session_of(request).sign_in(
         person_id=passed.user.pk, device_id=passed.device.pk, amr=passed.amr, acr=passed.acr, client=caller, now=now
     )
     rotate_token(request)

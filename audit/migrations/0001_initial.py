@@ -6,33 +6,31 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('act', models.CharField(max_length=40)),
-                ('reason', models.CharField(blank=True, max_length=40)),
-                ('actor', models.UUIDField(null=True)),
-                ('person', models.UUIDField(db_index=True, null=True)),
-                ('device', models.UUIDField(null=True)),
-                ('sid', models.UUIDField(null=True)),
-                ('request_id', models.CharField(blank=True, max_length=64)),
-                ('about', models.JSONField(default=dict)),
-                ('personal', models.JSONField(null=True)),
-                ('personal_digest', models.CharField(blank=True, max_length=120)),
-                ('mac', models.CharField(max_length=120)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ("at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ("act", models.CharField(max_length=40)),
+                ("reason", models.CharField(blank=True, max_length=40)),
+                ("actor", models.UUIDField(null=True)),
+                ("person", models.UUIDField(db_index=True, null=True)),
+                ("device", models.UUIDField(null=True)),
+                ("sid", models.UUIDField(null=True)),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+                ("about", models.JSONField(default=dict)),
+                ("personal", models.JSONField(null=True)),
+                ("personal_digest", models.CharField(blank=True, max_length=120)),
+                ("mac", models.CharField(max_length=120)),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
     ]

@@ -1,15 +1,15 @@
 """One module per kind of device, each with the same few names; nothing else dispatches on `kind`.
 
-    TITLE, HINT                                what people call it, and what to do with it
-    ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
-    KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
-    STRENGTH                                   the higher, the sooner it is offered
-    begin(device, site, now) -> Shown          start (or show again) an enrolment
-    challenge(device, site, now) -> Shown      what the client needs to answer, and what the SignIn keeps
-    verify(device, answer, kept, site, now) -> Proof    judges an answer; pure; raises Refused
-    confirm(device, answer, kept, site, now) -> Proof   judges an enrolment's answer
-    suggested_name(proof) -> str               a name for a device just enrolled
-    facts(device, proof) -> Facts              what a right answer says about the authentication: amr and acr
+TITLE, HINT                                what people call it, and what to do with it
+ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
+KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
+STRENGTH                                   the higher, the sooner it is offered
+begin(device, site, now) -> Shown          start (or show again) an enrolment
+challenge(device, site, now) -> Shown      what the client needs to answer, and what the SignIn keeps
+verify(device, answer, kept, site, now) -> Proof    judges an answer; pure; raises Refused
+confirm(device, answer, kept, site, now) -> Proof   judges an enrolment's answer
+suggested_name(proof) -> str               a name for a device just enrolled
+facts(device, proof) -> Facts              what a right answer says about the authentication: amr and acr
 """
 
 from dataclasses import dataclass, field

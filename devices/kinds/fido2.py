@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
@@ -45,7 +45,7 @@ FLAG = AuthenticatorData.FLAG
 
 def begin(device: Device, site: Site, now: datetime) -> Shown:
     """Creation options for this person, who must not register a key twice; the challenge is kept."""
-    person = device.user
+    person: Any = device.user
     registered = Device.objects.filter(~Q(credential_id=None), user=person, kind=Kind.FIDO2).order_by("-id")[:MAX_KEYS]
     wanted = _challenge()
     options = {
@@ -203,7 +203,7 @@ def _check_authenticator_data(data: AuthenticatorData, rp_id: str, site: Site) -
 
 
 def _check_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
-    key = _parsed(lambda: CoseKey.parse(cbor.decode(public_key)))
+    key = _parsed(lambda: CoseKey.parse(cast(Any, cbor.decode(public_key))))
     try:
         key.verify(message, signature)
     except InvalidSignature:

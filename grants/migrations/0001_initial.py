@@ -7,61 +7,68 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='RefreshFamily',
+            name="RefreshFamily",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('person', models.UUIDField(db_index=True)),
-                ('device', models.UUIDField(db_index=True, null=True)),
-                ('client_id', models.CharField(max_length=64)),
-                ('audience', models.CharField(max_length=255)),
-                ('scope', models.CharField(max_length=255)),
-                ('amr', models.JSONField()),
-                ('acr', models.CharField(max_length=8)),
-                ('auth_time', models.DateTimeField()),
-                ('address', models.CharField(blank=True, max_length=45)),
-                ('user_agent', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('idle_until', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('ended_for', models.CharField(blank=True, max_length=40)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ("person", models.UUIDField(db_index=True)),
+                ("device", models.UUIDField(db_index=True, null=True)),
+                ("client_id", models.CharField(max_length=64)),
+                ("audience", models.CharField(max_length=255)),
+                ("scope", models.CharField(max_length=255)),
+                ("amr", models.JSONField()),
+                ("acr", models.CharField(max_length=8)),
+                ("auth_time", models.DateTimeField()),
+                ("address", models.CharField(blank=True, max_length=45)),
+                ("user_agent", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("idle_until", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("ended_for", models.CharField(blank=True, max_length=40)),
             ],
             options={
-                'verbose_name_plural': 'refresh families',
+                "verbose_name_plural": "refresh families",
             },
         ),
         migrations.CreateModel(
-            name='RefreshToken',
+            name="RefreshToken",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('token_hash', models.CharField(max_length=64, unique=True)),
-                ('spent_at', models.DateTimeField(null=True)),
-                ('family', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to='grants.refreshfamily')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("token_hash", models.CharField(max_length=64, unique=True)),
+                ("spent_at", models.DateTimeField(null=True)),
+                (
+                    "family",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tokens", to="grants.refreshfamily"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SigningKey',
+            name="SigningKey",
             fields=[
-                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kid', models.CharField(max_length=64, unique=True)),
-                ('algorithm', models.CharField(default='ES256', max_length=8)),
-                ('public', models.JSONField()),
-                ('private', models.TextField()),
-                ('is_current', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('retired_at', models.DateTimeField(null=True)),
+                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("kid", models.CharField(max_length=64, unique=True)),
+                ("algorithm", models.CharField(default="ES256", max_length=8)),
+                ("public", models.JSONField()),
+                ("private", models.TextField()),
+                ("is_current", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("retired_at", models.DateTimeField(null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_current', True)), fields=('is_current',), name='one_current_signing_key')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True)), fields=("is_current",), name="one_current_signing_key"
+                    )
+                ],
             },
         ),
     ]

@@ -28,7 +28,9 @@ class Command(BaseCommand):
         columns = {"name": options["name"], "is_staff": options["staff"], "is_superuser": options["staff"]}
         try:
             draft = User(username=options["username"], email=options["email"], **columns)
-            password = getpass("Password (at least 15 characters): ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+            password = (
+                getpass("Password (at least 15 characters): ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+            )
             validate_password(password, draft)
             user = User.objects.create_user(options["username"], options["email"], password, **columns)
         except ValidationError as error:

@@ -30,7 +30,10 @@ class Command(BaseCommand):
 
 def made() -> str:
     """The page's text."""
-    rows = [f"| `{env.PREFIX}{name}`{' *' if name in env.SECRETS else ''} | {default} | {meaning} |" for name, (default, meaning) in env.SETTINGS.items()]
+    rows = [
+        f"| `{env.PREFIX}{name}`{' *' if name in env.SECRETS else ''} | {default} | {meaning} |"
+        for name, (default, meaning) in env.SETTINGS.items()
+    ]
     return "\n".join(
         [
             "# Settings",
