@@ -8,6 +8,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_cache_control
 
@@ -46,6 +47,9 @@ class frame:  # noqa: N801  (named like the function middleware beside it in set
         request.META["mfa_site.request_id"] = request_id(request)
         request.get_host()
         response = self.refused_early(request) or self.get_response(request)
+        if response.status_code == 405 and not faults.for_machines(request):
+            allowed, response = response["Allow"], faults.page(request, 405)
+            response["Allow"] = allowed
         for name, value in self.headers.items():
             response.headers.setdefault(name, value)
         response["X-Request-ID"] = request.META["mfa_site.request_id"]
@@ -92,5 +96,6 @@ def pages_only(middleware: Callable[[Next], Any]) -> Callable[[Next], Any]:
     return factory
 
 
+pages_common = pages_only(CommonMiddleware)
 pages_csrf = pages_only(CsrfViewMiddleware)
 pages_messages = pages_only(MessageMiddleware)

@@ -68,6 +68,7 @@ MIDDLEWARE = [
     "mfa_site.middleware.frame",
     "accounts.middleware.who",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mfa_site.middleware.pages_common",
     "mfa_site.middleware.pages_csrf",
     "mfa_site.middleware.pages_messages",
 ]

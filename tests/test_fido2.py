@@ -110,6 +110,8 @@ WRONG_ASSERTIONS: dict[str, tuple[dict[str, Any], Reason]] = {
     "padded base64": ({"response": {"signature": "AAA="}}, Reason.ASSERTION_UNREADABLE),
     "sloppy base64": ({"response": {"signature": "AAB"}}, Reason.ASSERTION_UNREADABLE),
     "standard base64": ({"response": {"signature": "+/+/"}}, Reason.ASSERTION_UNREADABLE),
+    "client data that is a list": ({"response": {"clientDataJSON": b64(b"[]")}}, Reason.ASSERTION_UNREADABLE),
+    "client data that is junk": ({"response": {"clientDataJSON": b64(b"junk")}}, Reason.ASSERTION_UNREADABLE),
     "no signature": ({"response": {"signature": None}}, Reason.ASSERTION_UNREADABLE),
 }
 

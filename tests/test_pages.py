@@ -277,6 +277,35 @@ def test_an_error_page_has_a_number_to_quote_and_a_way_on() -> None:
     assert browser.response["X-Request-ID"] in browser.text and "Go to the start" in browser.text
 
 
+@pytest.mark.parametrize(("path", "method"), [("/sign-out/", "get"), ("/sign-in/", "put"), ("/account/", "post")])
+def test_a_method_that_does_not_work_says_so_on_a_page(alice: Person, path: str, method: str) -> None:
+    answer = getattr(Browser().sign_in(alice).client, method)(path)
+    assert answer.status_code in (403, 405)
+    assert "<h1>" in answer.content.decode()
+
+
+def test_an_address_without_its_slash_is_found(client: Client) -> None:
+    assert client.get("/sign-in").headers["Location"] == "/sign-in/"
+
+
+def test_after_five_wrong_codes_the_picture_is_a_new_one_and_says_so(alice: Person) -> None:
+    browser = Browser().sign_in(alice, "/account/devices/add/totp/")
+    seed = Device.objects.latest("id").seed
+    for _ in range(4):
+        assert "Scan the picture again" not in browser.send("/account/devices/add/totp/", code="000000").text
+    assert "Scan the picture again" in browser.send("/account/devices/add/totp/", code="000000").text
+    assert Device.objects.latest("id").seed != seed
+
+
+def test_a_tab_overtaken_by_another_kind_gets_a_new_picture(nora: Person) -> None:
+    browser = Browser().password(nora)
+    page = browser.at + "totp/"
+    browser.go(page)
+    browser.go(page.replace("totp", "fido2"))
+    assert "another tab was faster" in browser.go(page.replace("totp", "fido2")).send(page, code="123456").text
+    assert "Scan the picture again" in browser.text
+
+
 def test_the_demo_page_shows_codes_only_in_debug_and_demo(settings: Any, client: Client) -> None:
     from accounts import demo
 

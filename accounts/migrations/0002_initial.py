@@ -6,33 +6,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('devices', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("devices", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='browsersession',
-            name='device',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to='devices.device'),
+            model_name="browsersession",
+            name="device",
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to="devices.device"),
         ),
         migrations.AddField(
-            model_name='browsersession',
-            name='person',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='browser_sessions', to=settings.AUTH_USER_MODEL),
+            model_name="browsersession",
+            name="person",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="browser_sessions",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='signin',
-            name='device',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='devices.device'),
+            model_name="signin",
+            name="device",
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to="devices.device"),
         ),
         migrations.AddField(
-            model_name='signin',
-            name='user',
+            model_name="signin",
+            name="user",
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL),
         ),
     ]

@@ -118,7 +118,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
     def confirmed(given: object) -> HttpResponse:
         ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
         if ceremony is None:
-            raise Refused(Reason.SIGN_IN_OVER)
+            raise Refused(Reason.NO_CHALLENGE)
         row = enrolment.confirm(ceremony, given, caller, now)
         say(request, _("%(name)s is ready. You can give it a name of your own.") % {"name": row.name})
         return redirect("device", row.uuid)

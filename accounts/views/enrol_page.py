@@ -47,6 +47,8 @@ def enrol_page(
         "shown": enrolment.shown.shown,
         "device": enrolment.device,
         "error": error,
+        # After five wrong codes, or in a tab that another one overtook, there is a new seed; a counted failure says it is not.
+        "is_new": bool(error) and enrolment.device.failures == 0,
         "back": back,
         "key_groups": groups(enrolment.shown.shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",

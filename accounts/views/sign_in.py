@@ -194,7 +194,7 @@ def enrol(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
         sign_in = begun_here(request, uuid)
         pending = Device.objects.filter(pk=sign_in.device_id, kind=kind).first()
         if pending is None:
-            raise Refused(Reason.SIGN_IN_OVER)
+            raise Refused(Reason.NO_CHALLENGE)
         enrolment.confirm_first(sign_in, pending.uuid, given, lambda passed: open_session(request, passed), caller, now)
         return gone_in(request, sign_in, pending.uuid)
 

@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,39 +16,97 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Device',
+            name="Device",
             fields=[
-                ('name', models.CharField(help_text='The human-readable name of this device.', max_length=64)),
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ('kind', models.CharField(choices=[('totp', 'TOTP'), ('fido2', 'FIDO2')], max_length=12)),
-                ('serial', models.CharField(blank=True, max_length=64)),
-                ('state', models.CharField(choices=[('in_stock', 'In stock'), ('assigned', 'Not tried yet'), ('active', 'Ready'), ('suspended', 'Suspended'), ('lost', 'Reported lost'), ('retired', 'Removed')], default='assigned', max_length=10)),
-                ('confirmed', models.GeneratedField(db_persist=True, expression=models.Case(models.When(state='active', then=True), default=False), output_field=models.BooleanField())),
-                ('secret', models.TextField(blank=True)),
-                ('digits', models.PositiveSmallIntegerField(default=6)),
-                ('period', models.PositiveSmallIntegerField(default=30)),
-                ('algorithm', models.CharField(default='sha1', max_length=6)),
-                ('drift', models.SmallIntegerField(default=0)),
-                ('credential_id', models.BinaryField(max_length=1023, null=True, unique=True)),
-                ('public_key', models.BinaryField(null=True)),
-                ('aaguid', models.UUIDField(null=True)),
-                ('transports', models.JSONField(default=list)),
-                ('rp_id', models.CharField(blank=True, max_length=253)),
-                ('backup_eligible', models.BooleanField(default=False)),
-                ('backup_state', models.BooleanField(default=False)),
-                ('attestation', models.CharField(blank=True, max_length=32)),
-                ('counter', models.BigIntegerField(default=-1)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('paused_until', models.DateTimeField(null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='devices', to=settings.AUTH_USER_MODEL)),
+                ("name", models.CharField(help_text="The human-readable name of this device.", max_length=64)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ("kind", models.CharField(choices=[("totp", "TOTP"), ("fido2", "FIDO2")], max_length=12)),
+                ("serial", models.CharField(blank=True, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("in_stock", "In stock"),
+                            ("assigned", "Not tried yet"),
+                            ("active", "Ready"),
+                            ("suspended", "Suspended"),
+                            ("lost", "Reported lost"),
+                            ("retired", "Removed"),
+                        ],
+                        default="assigned",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "confirmed",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.Case(models.When(state="active", then=True), default=False),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                ("secret", models.TextField(blank=True)),
+                ("digits", models.PositiveSmallIntegerField(default=6)),
+                ("period", models.PositiveSmallIntegerField(default=30)),
+                ("algorithm", models.CharField(default="sha1", max_length=6)),
+                ("drift", models.SmallIntegerField(default=0)),
+                ("credential_id", models.BinaryField(max_length=1023, null=True, unique=True)),
+                ("public_key", models.BinaryField(null=True)),
+                ("aaguid", models.UUIDField(null=True)),
+                ("transports", models.JSONField(default=list)),
+                ("rp_id", models.CharField(blank=True, max_length=253)),
+                ("backup_eligible", models.BooleanField(default=False)),
+                ("backup_state", models.BooleanField(default=False)),
+                ("attestation", models.CharField(blank=True, max_length=32)),
+                ("counter", models.BigIntegerField(default=-1)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("paused_until", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="devices",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['user', 'state'], name='devices_dev_user_id_cde25d_idx')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['totp', 'fido2'])), name='device_kind'), models.CheckConstraint(condition=models.Q(('state__in', ['in_stock', 'assigned', 'active', 'suspended', 'lost', 'retired'])), name='device_state'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'totp'), _negated=True), models.Q(models.Q(models.Q(('secret', ''), _negated=True), ('state', 'retired'), _connector='OR'), ('algorithm__in', ('sha1', 'sha256', 'sha512')), ('digits__range', (6, 8)), ('period__in', (30, 60))), _connector='OR'), name='device_totp'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'fido2'), _negated=True), ('state__in', ('assigned', 'retired')), models.Q(('counter__gte', 0), ('credential_id__isnull', False), ('public_key__isnull', False)), _connector='OR'), name='device_fido2')],
+                "indexes": [models.Index(fields=["user", "state"], name="devices_dev_user_id_cde25d_idx")],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("kind__in", ["totp", "fido2"])), name="device_kind"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["in_stock", "assigned", "active", "suspended", "lost", "retired"])),
+                        name="device_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "totp"), _negated=True),
+                            models.Q(
+                                models.Q(models.Q(("secret", ""), _negated=True), ("state", "retired"), _connector="OR"),
+                                ("algorithm__in", ("sha1", "sha256", "sha512")),
+                                ("digits__range", (6, 8)),
+                                ("period__in", (30, 60)),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="device_totp",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "fido2"), _negated=True),
+                            ("state__in", ("assigned", "retired")),
+                            models.Q(("counter__gte", 0), ("credential_id__isnull", False), ("public_key__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="device_fido2",
+                    ),
+                ],
             },
         ),
     ]
