@@ -1,8 +1,7 @@
 """The sentence a person reads for each refusal: what happened and what to do, giving nothing away."""
 
-from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from mfa_site.errors import Reason, Refused
 
@@ -10,16 +9,16 @@ from mfa_site.errors import Reason, Refused
 def sentence(refused: Refused) -> str:
     """The words for this refusal."""
     facts = refused.facts
-    device = facts.get("device") or _("your device")
+    device = facts.get("device") or _("Your device")
     match refused.reason:
         case Reason.BAD_CREDENTIALS:
             return _("That name and password do not go together. Check both and try again.")
         case Reason.SIGN_IN_OVER:
             return _("This sign-in is over. Start again with your password.")
         case Reason.ANSWER_USED:
-            return _("This code was already used. Wait for the next one on %(device)s.") % {"device": device}
+            return _("This code was already used. Wait for the next one on “%(device)s”.") % {"device": device}
         case Reason.CODE_NOT_DIGITS:
-            return _("Use only the digits shown on %(device)s.") % {"device": device}
+            return _("Use only the digits shown on “%(device)s”.") % {"device": device}
         case Reason.CODE_LENGTH:
             digits, given = facts["digits"], facts["given"]
             entered = ngettext("You entered %(n)d digit.", "You entered %(n)d digits.", given) % {"n": given}
@@ -28,18 +27,15 @@ def sentence(refused: Refused) -> str:
             return _('That long text came from touching a YubiKey. Choose "Use another way" and your security key instead.')
         case Reason.CODE_WRONG:
             return _(
-                "%(device)s shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."
+                "“%(device)s” shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."
             ) % {"device": device, "seconds": facts["seconds"]}
         case Reason.TOO_MANY_ATTEMPTS if "until" in facts:
-            time = formats.time_format(timezone.localtime(facts["until"]), "H:i:s")
-            return _("Too many tries with %(device)s. It works again at %(time)s UTC. Other ways to sign in still work.") % {
-                "device": device,
-                "time": time,
-            }
+            wait = duration(refused.retry_after or 1)
+            return _("Too many tries with “%(device)s”. It works again in %(wait)s.") % {"device": device, "wait": wait}
         case Reason.TOO_MANY_ATTEMPTS:
             return _("Too many tries. Wait a few minutes and try again.")
         case Reason.DEVICE_NOT_USABLE:
-            return _("%(device)s cannot be used now. Use another way, or ask your administrator.") % {"device": device}
+            return _("“%(device)s” cannot be used now. Use another way, or ask your administrator.") % {"device": device}
         case Reason.NO_CHALLENGE | Reason.ASSERTION_CHALLENGE:
             return _("That took too long, or another tab was faster. Try once more.")
         case Reason.CREDENTIAL_UNKNOWN:
@@ -61,4 +57,23 @@ def sentence(refused: Refused) -> str:
         case Reason.MALFORMED:
             return _("That was not complete. Check it and try again.")
         case _other:
-            return _("The answer from %(device)s was not right. Try again.") % {"device": device}
+            return _("The answer from “%(device)s” was not right. Try again, or use another way.") % {"device": device}
+
+
+def duration(seconds: int) -> str:
+    """Seconds or minutes, rounded up, in words."""
+    if seconds < 60:
+        return ngettext("%(n)d second", "%(n)d seconds", seconds) % {"n": seconds}
+    minutes = -(-seconds // 60)
+    return ngettext("%(n)d minute", "%(n)d minutes", minutes) % {"n": minutes}
+
+
+TRANSPORTS = {
+    "usb": "USB",
+    "nfc": "NFC",
+    "ble": "Bluetooth",
+    "smart-card": gettext_lazy("smart card"),
+    "hybrid": gettext_lazy("phone"),
+    "cable": gettext_lazy("phone"),
+    "internal": gettext_lazy("this device"),
+}

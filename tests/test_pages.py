@@ -104,8 +104,8 @@ def test_after_five_wrong_codes_one_starts_again_and_the_device_rests(alice: Per
         browser.send(code=alice.wrong_code())
     assert "Start again" in browser.text
     browser.password(alice)
-    assert "None of your devices can be used now" in browser.text
-    assert "works again at" in browser.go(f"/sign-in/{SignIn.objects.latest('id').uuid}/{alice.app.uuid}/").text
+    assert "No device can be used now" in browser.text
+    assert "works again in" in browser.go(f"/sign-in/{SignIn.objects.latest('id').uuid}/{alice.app.uuid}/").text
 
 
 def test_a_used_code_says_so(alice: Person) -> None:
@@ -212,7 +212,7 @@ def test_devices_are_listed_renamed_and_removed(person: Any) -> None:
     browser.go(f"/sign-in/{SignIn.objects.get().uuid}/{owner.app.uuid}/").send(code=owner.code())
     assert "Security key" in browser.go("/account/devices/").text
     page = f"/account/devices/{owner.key.uuid}/"
-    assert "is now called Blue key" in browser.go(page).send(page, action="rename", name=" Blue key ").text
+    assert "is now called “Blue key”" in browser.go(page).send(page, action="rename", name=" Blue key ").text
     assert browser.go(page).send(page, action="rename", name="").status == 400
     assert browser.go(page).send(page, action="nonsense").status == 400
     assert "was removed" in browser.go(page).send(page, action="remove").text

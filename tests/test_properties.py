@@ -14,7 +14,9 @@ from tests.conftest import Api, make_person
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["start", "right", "right again", "wrong", "choose", "cancel", "disable", "enable", "suspend", "resume"]),
+        st.sampled_from(
+            ["start", "right", "right again", "wrong", "choose", "cancel", "disable", "enable", "suspend", "resume"]
+        ),
         st.integers(0, 2),
     ),
     min_size=4,

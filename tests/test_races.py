@@ -98,11 +98,23 @@ def test_one_code_in_one_sign_in() -> None:
 
 def test_one_code_in_fifty_sign_ins() -> None:
     with Crowd() as crowd:
-        for person in people("totp")[: max(1, ROUNDS // 10)]:
+        for person in people("totp")[: max(10, ROUNDS // 2)]:
             handles, code = [Api().start(person) for _ in range(AT_ONCE)], person.code()
             answers = crowd.post(lambda api: api.answer(handles.pop(), person.app, code))  # noqa: B023
             only_one_won(answers, person.app)
             assert SignIn.objects.filter(user=person.user, state="finished").count() == 1
+
+
+def test_one_sign_in_answered_by_two_devices() -> None:
+    with Crowd() as crowd:
+        for person in people("totp", "fido2")[: max(1, ROUNDS // 10)]:
+            handle, code = Api().start(person), person.code()
+            assertion = person.soft_key.get(Api().challenge(handle, person.key))
+            answers = [(person.app, code), (person.key, assertion)] * (AT_ONCE // 2)
+            seen = outcomes(crowd.post(lambda api: api.answer(handle, *answers.pop())))  # noqa: B023
+            assert seen[(200, "")] == 1, seen
+            assert RefreshToken.objects.filter(family__person=person.user.uuid).count() == 1
+            assert not Device.objects.exclude(failures=0).filter(user=person.user).exists()
 
 
 def test_one_assertion() -> None:

@@ -36,7 +36,7 @@ def test_every_kind_has_exactly_the_same_functions(kind: str) -> None:
     for name, parameters in CONTRACT.items():
         assert list(inspect.signature(getattr(module, name)).parameters) == parameters, name
     assert module.ANSWER in (str, dict) and isinstance(module.KEPT_ONCE, bool) and isinstance(module.STRENGTH, int)
-    assert str(module.TITLE) and str(module.HINT)
+    assert str(module.TITLE) and str(module.HINT) and str(module.ABOUT)
     assert (ROOT / "templates" / "accounts" / f"enrol_{kind}.html").exists()
 
 
@@ -150,6 +150,8 @@ def test_no_text_speaks_of_one_machine() -> None:
 
 def test_every_visible_sentence_goes_through_gettext() -> None:
     for path in (ROOT / "templates").rglob("*.html"):
-        text = re.sub(r"(?s)\{#.*?#\}|\{%\s*(blocktranslate).*?endblocktranslate\s*%\}|\{%.*?%\}|\{\{.*?\}\}", "", path.read_text())
+        text = re.sub(
+            r"(?s)\{#.*?#\}|\{%\s*(blocktranslate).*?endblocktranslate\s*%\}|\{%.*?%\}|\{\{.*?\}\}", "", path.read_text()
+        )
         bare = [found for found in re.findall(r">([^<>]*)<", text) if re.search(r"[A-Za-z]{3,}", found)]
         assert not bare, (path.name, bare)

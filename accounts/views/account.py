@@ -57,7 +57,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
                 return removed(request, row)
             if request.POST.get("action") == "rename" and form.is_valid():
                 own_devices.rename(row, form.cleaned_data["name"], client(request))
-                say(request, _("The device is now called %(name)s.") % {"name": row.name})
+                say(request, _("The device is now called “%(name)s”.") % {"name": row.name})
                 return redirect("device", uuid)
             status = 400
         except Refused as refused:
@@ -90,7 +90,7 @@ def removed(request: HttpRequest, row: Device) -> HttpResponse:
     if was_this:
         session_of(request).end("device_removed", timezone.now())
         return redirect("sign-in")
-    say(request, _("%(name)s was removed. A key may still list this site; you can delete it there.") % {"name": row.name})
+    say(request, _("“%(name)s” was removed. A key may still list this site; you can delete it there.") % {"name": row.name})
     return redirect("devices")
 
 
@@ -120,7 +120,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
         if ceremony is None:
             raise Refused(Reason.NO_CHALLENGE)
         row = enrolment.confirm(ceremony, given, caller, now)
-        say(request, _("%(name)s is ready. You can give it a name of your own.") % {"name": row.name})
+        say(request, _("“%(name)s” is ready. You can give it a name of your own.") % {"name": row.name})
         return redirect("device", row.uuid)
 
     try:

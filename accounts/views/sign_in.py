@@ -138,8 +138,10 @@ def answer_again(request: HttpRequest, uuid: UUID, device: UUID, refused: Refuse
         if then.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
             return over(request, uuid, then)
         rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-        context = {"sign_in": sign_in, "rows": rows, "error": sentence(then)}
-        return render(request, "accounts/methods.html", context, status=then.reason.status)
+        # A key that was suspended for its answer: the reason, not that it is now unusable.
+        told = refused if then.reason is Reason.DEVICE_NOT_USABLE else then
+        context = {"sign_in": sign_in, "rows": rows, "error": sentence(told)}
+        return render(request, "accounts/methods.html", context, status=told.reason.status)
 
 
 def open_session(request: HttpRequest, passed: Passed) -> None:

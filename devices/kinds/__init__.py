@@ -1,6 +1,6 @@
 """One module per kind of device, each with the same few names; nothing else dispatches on `kind`.
 
-TITLE, HINT                                what people call it, and what to do with it
+TITLE, HINT, ABOUT                         what people call it, what to do with it, what it is
 ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
 KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
 STRENGTH                                   the higher, the sooner it is offered
@@ -55,6 +55,7 @@ class KindModule(Protocol):
 
     TITLE: str | Promise
     HINT: str | Promise
+    ABOUT: str | Promise
     ANSWER: type
     KEPT_ONCE: bool
     STRENGTH: int

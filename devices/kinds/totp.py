@@ -23,6 +23,7 @@ from mfa_site.site import Site
 
 TITLE = _("Authenticator app")
 HINT = _("Enter the code that the app shows.")
+ABOUT = _("A free app on your phone that shows a new code every 30 seconds.")
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 20

@@ -5,6 +5,7 @@ const form = document.querySelector("[data-webauthn]");
 const button = form.querySelector("[data-webauthn-start]");
 const says = [...document.querySelectorAll("[data-key-says]")];
 const shownAt = Date.now();
+let cancelled = 0;
 const FRESH = 4 * 60 * 1000; // a challenge lives five minutes; ask for a new one a little before
 
 function say(what) {
@@ -47,8 +48,9 @@ async function start() {
     form.elements.response.value = JSON.stringify(credential.toJSON());
     form.submit();
   } catch (error) {
-    const cancelledAtOnce = error.name === "NotAllowedError" && Date.now() - began < 1000;
-    say(cancelledAtOnce ? "" : (MEANING[error.name] ?? "nothing"));
+    // The first time somebody cancels at once they know why; if it goes on, the button would seem dead.
+    const quiet = error.name === "NotAllowedError" && Date.now() - began < 1000 && cancelled++ === 0;
+    say(quiet ? "" : (MEANING[error.name] ?? "nothing"));
     button.disabled = false;
     button.focus();
   }

@@ -1,0 +1,34 @@
+"""Template filters that put facts into words."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from accounts.words import TRANSPORTS, duration
+
+register = template.Library()
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """ "just now" or "5 minutes ago"."""
+    if (timezone.now() - moment).total_seconds() < 60:
+        return _("just now")
+    return _("%(time)s ago") % {"time": timesince(moment, depth=1)}
+
+
+@register.filter
+def left(moment: datetime) -> str:
+    """How long until then: "30 seconds", "5 minutes"."""
+    return duration(int((moment - timezone.now()).total_seconds()) + 1)
+
+
+@register.filter
+def transports(names: list[str]) -> str:
+    """USB, NFC, Bluetooth … as people call them; unknown ones as they are."""
+    known: list[Any] = [TRANSPORTS.get(name, name) for name in names]
+    return ", ".join(str(name) for name in known)

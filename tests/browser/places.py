@@ -1,0 +1,318 @@
+"""Every page of the service in every state that looks different, and how a person gets there."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts import demo
+from devices.lifecycle import State
+from devices.models import Device
+from tests.browser.steps import add_key, choose, enrol_key, enter_code, give_password, sign_in_with_code, sign_out, use_key
+from tests.browser.virtual_key import UsbKey
+from tests.conftest import Person, make_person
+
+Place = Callable[[Page], None]
+PLACES: dict[str, Place] = {}
+
+LONG_NAME = "The spare key with the blue lanyard in the second drawer at home"
+
+
+def place(go: Place) -> Place:
+    """The function brings a page there; its name is the place's."""
+    PLACES[go.__name__] = go
+    return go
+
+
+def alice() -> Person:
+    """She has an authenticator app."""
+    return make_person("totp", username="alice", name="Alice Example")
+
+
+def signed_in(page: Page) -> Person:
+    """Alice, with the app."""
+    person = alice()
+    sign_in_with_code(page, person)
+    return person
+
+
+def with_key(page: Page) -> Person:
+    """Alice, who has added a key that stays plugged in."""
+    person = signed_in(page)
+    UsbKey(page).plug_in()
+    enrol_key(page)
+    return person
+
+
+def at_the_key(page: Page) -> Person:
+    """Alice, asked for her key."""
+    person = with_key(page)
+    sign_out(page)
+    give_password(page, person)
+    choose(page, "Security key")
+    return person
+
+
+def before_the_first_device(page: Page) -> None:
+    """Nora, who has no device."""
+    give_password(page, make_person(username="nora", name="Nora New"))
+
+
+# ---- name and password ---------------------------------------------------------------------------------------------
+
+
+@place
+def sign_in(page: Page) -> None:
+    page.goto("/sign-in/")
+
+
+@place
+def sign_in_left_empty(page: Page) -> None:
+    page.goto("/sign-in/")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Enter your password.")).to_be_visible()
+
+
+@place
+def sign_in_refused(page: Page) -> None:
+    give_password(page, alice(), password="not-the-password")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def sign_in_again(page: Page) -> None:
+    page.goto("/sign-in/?next=/account/devices/add/&again=1")
+
+
+@place
+def sign_in_while_signed_in(page: Page) -> None:
+    signed_in(page)
+    page.goto("/sign-in/")
+
+
+# ---- the second step -----------------------------------------------------------------------------------------------
+
+
+@place
+def code(page: Page) -> None:
+    give_password(page, alice())
+    expect(page.get_by_label("Code", exact=True)).to_be_visible()
+
+
+@place
+def code_wrong(page: Page) -> None:
+    person = alice()
+    give_password(page, person)
+    enter_code(page, person.wrong_code())
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def code_too_often(page: Page) -> None:
+    person = alice()
+    Device.objects.filter(pk=person.app.pk).update(failures=4)
+    give_password(page, person)
+    enter_code(page, person.wrong_code())
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def key(page: Page) -> None:
+    at_the_key(page)
+
+
+@place
+def key_waiting(page: Page) -> None:
+    at_the_key(page)
+    page.evaluate("() => { navigator.credentials.get = () => new Promise(() => {}); }")
+    use_key(page)
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+@place
+def key_silent(page: Page) -> None:
+    at_the_key(page)
+    page.evaluate("""() => {
+      const no = () => new DOMException("", "NotAllowedError");
+      navigator.credentials.get = () => new Promise((_, refuse) => setTimeout(() => refuse(no()), 1100));
+    }""")
+    use_key(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def key_wrong(page: Page) -> None:
+    at_the_key(page)
+    page.evaluate("""() => {
+      const form = document.querySelector("[data-webauthn]");
+      form.elements.response.value = "{}";
+      form.submit();
+    }""")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def methods(page: Page) -> None:
+    at_the_key(page)
+    page.get_by_role("link", name="Use another way").click()
+    expect(page.get_by_role("listitem")).to_have_count(2)
+
+
+@place
+def methods_none(page: Page) -> None:
+    person = alice()
+    Device.objects.filter(pk=person.app.pk).update(state=State.SUSPENDED)
+    give_password(page, person)
+    expect(page.get_by_text("No device can be used now")).to_be_visible()
+
+
+@place
+def over(page: Page) -> None:
+    page.goto("/sign-in/00000000-0000-4000-8000-000000000000/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Start again")
+
+
+# ---- the first device ----------------------------------------------------------------------------------------------
+
+
+@place
+def first_device(page: Page) -> None:
+    before_the_first_device(page)
+    expect(page.get_by_role("listitem")).to_have_count(2)
+
+
+@place
+def first_app(page: Page) -> None:
+    before_the_first_device(page)
+    page.get_by_role("link", name="Authenticator app").click()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+
+
+@place
+def first_key(page: Page) -> None:
+    before_the_first_device(page)
+    page.get_by_role("link", name="Security key").click()
+    expect(page.get_by_role("button", name="Add security key")).to_be_visible()
+
+
+# ---- one's own pages -----------------------------------------------------------------------------------------------
+
+
+@place
+def home(page: Page) -> None:
+    with_key(page)
+    page.goto("/account/")
+
+
+@place
+def home_with_one_device(page: Page) -> None:
+    signed_in(page)
+
+
+@place
+def devices(page: Page) -> None:
+    person = with_key(page)
+    rest = timezone.now() + timedelta(minutes=5)
+    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME, paused_until=rest)
+    page.goto("/account/devices/")
+
+
+@place
+def device(page: Page) -> None:
+    with_key(page)
+    page.reload()
+    page.get_by_text("Remove this device").click()
+
+
+@place
+def device_ready(page: Page) -> None:
+    with_key(page)
+
+
+@place
+def device_without_name(page: Page) -> None:
+    with_key(page)
+    page.get_by_label("Name").fill("")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_text("Give the device a name.")).to_be_visible()
+
+
+@place
+def device_that_is_the_last(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/")
+    page.get_by_role("link", name="Authenticator app").click()
+    page.get_by_text("Remove this device").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def device_removed(page: Page) -> None:
+    with_key(page)
+    page.get_by_text("Remove this device").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("was removed")
+
+
+@place
+def add(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/")
+
+
+@place
+def add_app(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/totp/")
+    page.get_by_text("Or type it in").click()
+
+
+@place
+def add_app_wrong(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/totp/")
+    enter_code(page, "12345")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def add_security_key(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/fido2/")
+
+
+@place
+def add_security_key_again(page: Page) -> None:
+    with_key(page)
+    page.goto("/account/devices/add/fido2/")
+    add_key(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+# ---- the rest ------------------------------------------------------------------------------------------------------
+
+
+@place
+def demo_people(page: Page) -> None:
+    demo.seed(timezone.now())
+    page.goto("/demo/")
+    expect(page.get_by_role("heading", name=re.compile("alice"))).to_be_visible()
+
+
+@place
+def no_such_page(page: Page) -> None:
+    page.goto("/no-such-page/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+
+
+@place
+def form_too_old(page: Page) -> None:
+    page.goto("/sign-in/")
+    page.context.clear_cookies()
+    page.get_by_label("Username").fill("alice")
+    page.get_by_label("Password").fill("whatever-it-is")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("This form is too old")

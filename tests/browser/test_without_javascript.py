@@ -1,0 +1,83 @@
+"""With JavaScript switched off everything works but security keys, and they say so."""
+
+import re
+from collections.abc import Callable
+
+import pyotp
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import choose, enter_code, give_password, sign_in_with_code, sign_out
+from tests.conftest import Person, make_person
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+SAYS = "Security keys need JavaScript, and it is switched off in this browser."
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """A page of a browser without JavaScript."""
+    return open_page(java_script_enabled=False)
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> Person:
+    """She has an authenticator app and a security key."""
+    return make_person("totp", "fido2", username="alice")
+
+
+def expect_it_says_so(page: Page) -> None:
+    """Beside the button that cannot work; Playwright's own text matching passes `noscript` by."""
+    notice = page.locator("noscript p")
+    expect(notice).to_be_visible()
+    assert SAYS in notice.evaluate("element => element.innerText")
+
+
+def test_password_and_code(page: Page, alice: Person) -> None:
+    give_password(page, alice)
+    choose(page, "Authenticator app")
+    enter_code(page, alice.code())
+    expect(page).to_have_url("/account/")
+    sign_out(page)
+
+
+def test_a_device_is_added_renamed_and_removed(page: Page, transactional_db: None) -> None:
+    sign_in_with_code(page, make_person("totp"))
+    page.get_by_role("link", name="Your devices").click()
+    page.get_by_role("link", name="Add a device").click()
+    page.get_by_role("link", name="Authenticator app").click()
+    page.get_by_text("Or type it in").click()
+    app = pyotp.TOTP(page.locator(".key").inner_text().replace(" ", ""))
+    enter_code(page, app.now())
+    expect(page.get_by_role("status")).to_contain_text("“Authenticator app 2” is ready.")
+
+    page.get_by_label("Name").fill("Old phone")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("status")).to_have_text("The device is now called Old phone.")
+
+    page.get_by_text("Remove this device").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("“Old phone” was removed.")
+    expect(page).to_have_url("/account/devices/")
+    expect(page.get_by_role("listitem")).to_have_count(1)
+
+
+def test_the_last_device_stays(page: Page, transactional_db: None) -> None:
+    sign_in_with_code(page, make_person("totp"))
+    page.goto("/account/devices/")
+    page.get_by_role("listitem").get_by_role("link").click()
+    page.get_by_text("Remove this device").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text("Add another way to sign in before you remove this one.")
+
+
+def test_the_key_pages_say_that_they_need_it(page: Page, alice: Person) -> None:
+    give_password(page, alice)
+    choose(page, "Security key")
+    expect_it_says_so(page)
+    page.get_by_role("link", name="Use another way").click()
+    page.get_by_role("link", name=re.compile("^Authenticator app")).click()
+    enter_code(page, alice.code())
+    page.goto("/account/devices/add/fido2/")
+    expect_it_says_so(page)

@@ -1,0 +1,94 @@
+"""A request that read a row before another one changed it: the database decides, and what it did is undone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts import enrolment, signin
+from accounts.models import SignIn
+from devices.kinds import totp
+from devices.models import Device
+from mfa_site.client import Client
+from mfa_site.errors import Reason, Refused
+from tests.conftest import Api, Person
+
+pytestmark = pytest.mark.django_db
+
+CALLER = Client("127.0.0.1", "test", "request-1")
+
+
+def reason_of(call: Callable[[], Any]) -> Reason:
+    with pytest.raises(Refused) as caught:
+        call()
+    return caught.value.reason
+
+
+def nothing(passed: signin.Passed) -> None:
+    """A grant that must not be made."""
+    raise AssertionError("granted")
+
+
+def read(api: Api, person: Person) -> tuple[str, SignIn]:
+    """A handle and its sign-in as a request sees it."""
+    handle = api.start(person)
+    return handle, signin.by_handle(handle, timezone.now())
+
+
+def test_an_answer_to_a_sign_in_that_just_finished_spends_nothing(api: Api, alice: Person) -> None:
+    handle, stale = read(api, alice)
+    assert api.answer(handle, alice.app, alice.code()).status_code == 200
+    now = timezone.now()
+    late = alice.code(1)
+    assert reason_of(lambda: signin.answer(stale, alice.app.uuid, late, nothing, CALLER, now)) is Reason.SIGN_IN_OVER
+    row = Device.objects.get()
+    assert row.counter == int(now.timestamp()) // 30 and row.failures == 0
+    assert api.answer(api.start(alice), alice.app, late).status_code == 200
+
+
+@pytest.mark.parametrize("change", ["password", "disabled"])
+def test_a_person_who_changed_while_answering_is_not_let_in(api: Api, alice: Person, change: str) -> None:
+    _, stale = read(api, alice)
+    if change == "password":
+        alice.user.set_password("another-long-password")
+    else:
+        alice.user.is_active = False
+    alice.user.save()
+    now, code = timezone.now(), alice.code()
+    assert reason_of(lambda: signin.answer(stale, alice.app.uuid, code, nothing, CALLER, now)) is Reason.SIGN_IN_OVER
+    row = Device.objects.get()
+    assert row.counter == -1 and row.failures == 0
+
+
+def test_choosing_in_a_sign_in_that_is_over_keeps_no_challenge(api: Api, bob: Person) -> None:
+    handle, stale = read(api, bob)
+    api.post("sign-ins/cancel", {"sign_in": handle})
+    assert reason_of(lambda: signin.choose(stale, bob.key.uuid, timezone.now())) is Reason.SIGN_IN_OVER
+    assert SignIn.objects.get().kept == ""
+
+
+def test_an_enrolling_sign_in_chooses_no_device(api: Api, nora: Person, alice: Person) -> None:
+    _, enrolling = read(api, nora)
+    assert reason_of(lambda: signin.choose(enrolling, alice.app.uuid, timezone.now())) is Reason.WRONG_STATE
+
+
+def test_an_enrolment_in_a_sign_in_that_is_over_leaves_no_device(api: Api, nora: Person) -> None:
+    handle, stale = read(api, nora)
+    api.post("sign-ins/cancel", {"sign_in": handle})
+    now = timezone.now()
+    assert reason_of(lambda: enrolment.begin_first(stale, "totp", "", CALLER, now)) is Reason.SIGN_IN_OVER
+    assert not Device.objects.exists()
+
+
+def test_an_enrolment_that_is_over_is_not_shown_again_nor_confirmed(alice: Person) -> None:
+    now = timezone.now()
+    begun = enrolment.begin(alice.user, "totp", "", alice.user.uuid, CALLER, now)
+    SignIn.objects.update(state="refused")
+    assert reason_of(lambda: enrolment.show_again(begun.sign_in, now)) is Reason.SIGN_IN_OVER
+    code = totp.code_now(begun.device, now)
+    assert reason_of(lambda: enrolment.confirm(begun.sign_in, code, CALLER, now)) is Reason.SIGN_IN_OVER
+    assert Device.objects.get(pk=begun.device.pk).state == "assigned", "the activation was undone"
+    begun.device.delete()
+    SignIn.objects.update(state="waiting")
+    assert reason_of(lambda: enrolment.show_again(begun.sign_in, now)) is Reason.SIGN_IN_OVER
