@@ -84,7 +84,7 @@ def test_an_enrolment_in_a_sign_in_that_is_over_leaves_no_device(api: Api, nora:
 def test_an_enrolment_that_is_over_is_not_shown_again_nor_confirmed(alice: Person) -> None:
     now = timezone.now()
     begun = enrolment.begin(alice.user, "totp", "", alice.user.uuid, CALLER, now)
-    SignIn.objects.update(state="refused")
+    SignIn.objects.update(state="finished")
     assert reason_of(lambda: enrolment.show_again(begun.sign_in, now)) is Reason.SIGN_IN_OVER
     code = totp.code_now(begun.device, now)
     assert reason_of(lambda: enrolment.confirm(begun.sign_in, code, CALLER, now)) is Reason.SIGN_IN_OVER
