@@ -20,7 +20,7 @@ from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
-from devices.models import Device, Kind, forget_unconfirmed
+from devices.models import PENDING, UNCONFIRMED_LIFE, Device, Kind, forget_pending, forget_unconfirmed
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import this_site
@@ -70,7 +70,7 @@ def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: date
         device.save(force_insert=True)
         if not sign_in.choose(device.pk, shown.kept, now):
             raise Refused(Reason.SIGN_IN_OVER)
-        Device.objects.filter(pk=dropped, user=sign_in.user, state=State.ASSIGNED, serial="").delete()
+        forget_pending(dropped)
         record("enrolment_begun", client=client, person=sign_in.user.uuid, device=device.uuid, kind=kind)
     return Begun(sign_in, device, shown)
 
@@ -81,16 +81,16 @@ def _new_device(user: User, kind: str, name: str, now: datetime) -> tuple[Device
     forget_unconfirmed(user.pk, now)
     states = list(Device.objects.filter(user=user).exclude(state=State.RETIRED).values_list("state", "serial"))
     if states.count((State.ASSIGNED, "")) >= MOST_PENDING:
-        raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(LIFE.total_seconds()))
+        raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(UNCONFIRMED_LIFE.total_seconds()))
     if len(states) >= MOST_DEVICES:
-        raise Refused(Reason.WRONG_STATE)
+        raise Refused(Reason.TOO_MANY_DEVICES)
     device = Device(user=user, kind=kind, name=clean_name(name), state=State.ASSIGNED, created_at=now)
     return device, kinds.module(kind).begin(device, this_site(), now)
 
 
 def show_again(ceremony: SignIn, now: datetime) -> Begun:
     """The enrolment in progress once more: the same seed, or a new challenge in place of the old one."""
-    device = Device.objects.select_related("user").filter(pk=ceremony.device_id, state=State.ASSIGNED, serial="").first()
+    device = Device.objects.select_related("user").filter(PENDING, pk=ceremony.device_id).first()
     if device is None:
         raise Refused(Reason.SIGN_IN_OVER)
     shown = kinds.module(device.kind).begin(device, this_site(), now)
@@ -130,7 +130,7 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
     def finish(device: Device, proof: Proof) -> Granted:
         # Two such sign-ins at once: the row of the person decides which device is the first.
         person = User.objects.select_for_update().get(pk=device.user_id or 0)
-        others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(state=State.ASSIGNED, serial="")
+        others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(PENDING)
         if others.exists() or person.enrol_until is None or now >= person.enrol_until:
             raise Refused(Reason.SIGN_IN_OVER)
         return signin.finish(sign_in, device, proof, grant, client, now)
@@ -166,7 +166,7 @@ def drop_if_refused(ceremony: SignIn) -> None:
     """After the fifth wrong answer the device that was being enrolled is gone."""
     over = SignIn.objects.filter(pk=ceremony.pk, state=SignIn.State.REFUSED).exists()
     if over:
-        Device.objects.filter(pk=ceremony.device_id, state=State.ASSIGNED, serial="").delete()
+        forget_pending(ceremony.device_id)
 
 
 def clean_name(name: str) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -27,10 +26,10 @@ from devices.models import Device
 from grants import access, refresh
 from mfa_site import faults
 from mfa_site.api import SAFE
-from mfa_site.keyring import CannotOpen
+from mfa_site.middleware import AWAY
 from mfa_site.proof import RequestProof
 
-NOBODY_ASKS = ("/livez", "/readyz", "/static/", "/.well-known/")
+WITHOUT_CALLER = ("/livez", "/readyz", "/static/", "/.well-known/")
 
 
 def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -38,13 +37,16 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         set_caller(request, SessionStore(), AnonymousUser(), None)
-        if request.path.startswith(NOBODY_ASKS):
+        if request.path.startswith(WITHOUT_CALLER):
             return get_response(request)
         try:
-            by_bearer(request) if "Authorization" in request.headers else by_cookie(request)
+            if request.headers.get("Authorization", "").lower().startswith("bearer"):
+                by_bearer(request)
+            else:
+                by_cookie(request)
             response = get_response(request)
             keep_session(request, response)
-        except (DatabaseError, CannotOpen) as error:
+        except AWAY as error:
             return faults.unavailable(request, error)
         return response
 
@@ -54,6 +56,9 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
 def set_caller(request: Any, session: SessionStore, user: Any, proof: RequestProof | None) -> None:
     """The three things that views read of the caller."""
     request.session, request.user, request.proof = session, user, proof
+    if proof is None or proof.by == "session":
+        user.otp_device = getattr(user, "otp_device", None)
+        user.is_verified = functools.partial(is_verified, user)  # django-otp's word for it
 
 
 def by_cookie(request: HttpRequest) -> None:
@@ -66,7 +71,6 @@ def by_cookie(request: HttpRequest) -> None:
     row.seen(timezone.now())
     user: Any = row.person
     user.otp_device = row.device
-    user.is_verified = functools.partial(is_verified, user)  # django-otp's word for it
     set_caller(request, session, user, RequestProof(user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session"))
 
 

@@ -1,9 +1,9 @@
 """The OAuth endpoints: form-encoded, errors as in RFC 6749 5.2."""
 
-from datetime import datetime
 from uuid import UUID
 
 from django.core.exceptions import SuspiciousOperation
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -33,9 +33,7 @@ def form(request: HttpRequest) -> dict[str, str] | None:
 
 def refused(error: str, status: int = 400) -> HttpResponse:
     """RFC 6749 5.2."""
-    response = JsonResponse({"error": error}, status=status)
-    patch_cache_control(response, no_store=True)
-    return response
+    return JsonResponse({"error": error}, status=status)
 
 
 def token(request: HttpRequest) -> HttpResponse:
@@ -53,15 +51,11 @@ def token(request: HttpRequest) -> HttpResponse:
         return refused("invalid_scope")
     now = timezone.now()
     try:
-        pair = refresh.rotate(fields["refresh_token"], access.OWN_CLIENT, lambda family: _stands(family.uuid, now), now)
+        pair = refresh.rotate(fields["refresh_token"], access.OWN_CLIENT, lambda family: family_is_alive(family.uuid, now), now)
     except refresh.Reused as reused:
         record("refresh_token_reused", client=client(request), person=reused.family.person, sid=reused.family.uuid)
         return refused("invalid_grant")
     return api.answer(pair.as_json(now)) if pair else refused("invalid_grant")
-
-
-def _stands(sid: UUID, now: datetime) -> bool:
-    return family_is_alive(sid, now)
 
 
 def revoke(request: HttpRequest) -> HttpResponse:
@@ -74,8 +68,9 @@ def revoke(request: HttpRequest) -> HttpResponse:
     claims = access.verify(fields["token"], now) if family is None else None
     sid = family.uuid if family else UUID(claims["sid"]) if claims else None
     ours = fields.get("client_id", access.OWN_CLIENT) == access.OWN_CLIENT
-    if sid and ours and refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
-        record("refresh_family_revoked", client=client(request), sid=sid)
+    with transaction.atomic():
+        if sid and ours and refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
+            record("refresh_family_revoked", client=client(request), sid=sid)
     return api.answer({})
 
 

@@ -10,14 +10,14 @@ from accounts.enrolment import clean_name
 from accounts.models import User
 from audit.events import record
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import PENDING, Device
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 
 
 def listed(user: User) -> list[Device]:
     """The person's devices that are theirs to see: all but removed ones and enrolments not confirmed."""
-    shown = Device.objects.filter(user=user).exclude(state=State.RETIRED).exclude(state=State.ASSIGNED, serial="")
+    shown = Device.objects.filter(user=user).exclude(state=State.RETIRED).exclude(PENDING)
     return list(shown.order_by("created_at", "id"))
 
 

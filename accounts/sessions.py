@@ -1,6 +1,6 @@
 """Django's session interface over `BrowserSession` rows.
 
-A row is written only by a right password (to remember the sign-in) and by a finished sign-in; looking at a page
+A row is made only by a right password (to remember the sign-in) and by a finished sign-in; looking at a page
 never makes one. The value of the cookie changes at both.
 """
 
@@ -56,16 +56,6 @@ class SessionStore(SessionBase):
         """What changed in the data is in the row; without a row there is nothing to keep it in."""
         if self.row is not None:
             BrowserSession.objects.filter(pk=self.row.pk, ended_at=None).update(data=self._data())
-
-    def exists(self, session_key: str) -> bool:
-        return BrowserSession.objects.filter(value_hash=token_hash(session_key)).exists()
-
-    def create(self) -> None:
-        """Rows are made by `remember` and `sign_in` alone."""
-
-    def delete(self, session_key: str | None = None) -> None:
-        if self.row is not None:
-            self.row.delete()
 
     # ---- what a sign-in does with it ---------------------------------------------------------------------------
 

@@ -5,14 +5,14 @@ Two commits a right answer: the claim (counted before it is judged), then everyt
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth import authenticate
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.http import HttpRequest
 
 from accounts import policy
@@ -22,7 +22,7 @@ from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import PENDING, Device, forget_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import token_hash
@@ -80,7 +80,7 @@ def may_enrol_first(user: User, now: datetime) -> bool:
     """Whether the account never had a device and is inside its time; lost or suspended ones never open this."""
     if user.enrol_until is None or now >= user.enrol_until:
         return False
-    ever = Device.objects.filter(user=user).exclude(state=State.ASSIGNED, serial="")
+    ever = Device.objects.filter(user=user).exclude(PENDING)
     return not ever.exists()
 
 
@@ -125,7 +125,7 @@ def refusal(device: Device | None, now: datetime) -> Refused:
         return Refused(Reason.NOT_FOUND)
     if device.is_paused(now) and not device.is_disabled and device.paused_until:
         wait = int((device.paused_until - now).total_seconds()) + 1
-        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, device=device.name, until=device.paused_until)
+        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, device=device.name)
     return Refused(Reason.DEVICE_NOT_USABLE, device=device.name)
 
 
@@ -147,7 +147,7 @@ def claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, *, pending: 
     A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing.
     """
     with transaction.atomic():
-        claimed = Device.claim(sign_in.user_id or 0, device, now, pending=pending)
+        claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
         if claimed is None:
             raise refusal(Device.objects.filter(uuid=device, user_id=sign_in.user_id).first(), now)
         kind = kinds.module(claimed.kind)
@@ -170,31 +170,27 @@ def judge(
         with transaction.atomic():
             if refused.reason.is_wrong_answer:
                 after_wrong(sign_in, device, refused.reason, client, now)
-            facts = {"person": sign_in.user.uuid if sign_in.user else None, "device": device.uuid}
-            record("answer_refused", client=client, reason=refused.reason.name, kind=device.kind, **facts)
+            who, why = sign_in.person.uuid, refused.reason.name
+            record("answer_refused", client=client, person=who, device=device.uuid, reason=why, kind=device.kind)
         refused.facts.setdefault("device", device.name)
         raise
 
 
-class giving_back:  # noqa: N801  (reads as a statement: with giving_back(device))
+@contextlib.contextmanager
+def giving_back(device: Device) -> Iterator[None]:
     """Around what follows a claim: unless the answer is wrong, whatever goes wrong takes the claim back."""
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or (isinstance(error, Refused) and error.reason.is_wrong_answer):
-            return
-        with contextlib.suppress(DatabaseError):  # the store is away: it stays counted, and the first fault is reported
-            self.device.give_back()
+    try:
+        yield
+    except BaseException as error:
+        if not (isinstance(error, Refused) and error.reason.is_wrong_answer):
+            with contextlib.suppress(Error):  # the store is away: it stays counted, and the first fault is reported
+                device.give_back()
+        raise
 
 
 def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
     """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
-    person = sign_in.user.uuid if sign_in.user else None
+    person = sign_in.person.uuid
     if sign_in.count_wrong(now):
         record("sign_in_refused", client=client, person=person, device=device.uuid)
     if pause := device.pause_after_wrong(now):
@@ -207,16 +203,16 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
 def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
     """Inside the transaction of a right answer: the sign-in is FINISHED by this caller alone, and the grant made."""
     amr, acr = policy.strength(sign_in.methods, kinds.module(device.kind).facts(device, proof))
-    if not sign_in.finish(amr, now) or sign_in.user is None:
+    if not sign_in.finish(amr, now):
         raise Refused(Reason.SIGN_IN_OVER)
-    granted = grant(Passed(sign_in.user, device, amr, acr))
-    record("signed_in", client=client, person=sign_in.user.uuid, device=device.uuid, kind=device.kind, amr=amr, acr=acr)
+    granted = grant(Passed(sign_in.person, device, amr, acr))
+    record("signed_in", client=client, person=sign_in.person.uuid, device=device.uuid, kind=device.kind, amr=amr, acr=acr)
     return granted
 
 
 def cancel(sign_in: SignIn, client: Client, now: datetime) -> None:
     """The sign-in is REFUSED and what it had begun to enrol is gone."""
-    if sign_in.refuse(now):
-        record("sign_in_cancelled", client=client, person=sign_in.user.uuid if sign_in.user else None)
-        if sign_in.state == SignIn.State.ENROLLING and sign_in.device_id:
-            Device.objects.filter(pk=sign_in.device_id, state=State.ASSIGNED, serial="").delete()
+    with transaction.atomic():
+        if sign_in.refuse(now):
+            record("sign_in_cancelled", client=client, person=sign_in.person.uuid)
+            forget_pending(sign_in.device_id)

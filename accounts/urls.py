@@ -38,8 +38,8 @@ urlpatterns = [
     path("account/devices/<uuid:uuid>/", account.device, name="device"),
     path("demo/", demo.codes, name="demo"),
     path("api/v1/", include(api)),
-    path("oauth2/token", resource(POST=oauth.token)),
-    path("oauth2/revoke", resource(POST=oauth.revoke)),
+    path("oauth2/token", resource(POST=oauth.token, cookie=False)),
+    path("oauth2/revoke", resource(POST=oauth.revoke, cookie=False)),
     path(".well-known/jwks.json", resource(GET=oauth.jwks)),
     path(".well-known/oauth-authorization-server", resource(GET=oauth.metadata)),
 ]

@@ -29,7 +29,7 @@ def sentence(refused: Refused) -> str:
             return _(
                 "“%(device)s” shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."
             ) % {"device": device, "seconds": facts["seconds"]}
-        case Reason.TOO_MANY_ATTEMPTS if "until" in facts:
+        case Reason.TOO_MANY_ATTEMPTS if "device" in facts:
             wait = duration(refused.retry_after or 1)
             return _("Too many tries with “%(device)s”. It works again in %(wait)s.") % {"device": device, "wait": wait}
         case Reason.TOO_MANY_ATTEMPTS:
@@ -39,7 +39,7 @@ def sentence(refused: Refused) -> str:
         case Reason.NO_CHALLENGE | Reason.ASSERTION_CHALLENGE:
             return _("That took too long, or another tab was faster. Try once more.")
         case Reason.CREDENTIAL_UNKNOWN:
-            return _("This key works, but it is not the one chosen here. Use another way if you want to use this key.")
+            return _("That was another key than the one chosen here. Use another way if you want to use it.")
         case Reason.CREDENTIAL_TAKEN:
             return _("This key is already registered.")
         case Reason.CREDENTIAL_ALGORITHM | Reason.CREDENTIAL_KEY:
@@ -50,9 +50,7 @@ def sentence(refused: Refused) -> str:
             return _("This site asks for the PIN or finger of your key. Set a PIN in the key's settings first, then try again.")
         case Reason.LAST_DEVICE:
             return _("Add another way to sign in before you remove this one.")
-        case Reason.STEP_UP_NEEDED:
-            return _("To change your devices, confirm it is you: sign in once more.")
-        case Reason.WRONG_STATE:
+        case Reason.TOO_MANY_DEVICES:
             return _("You have as many devices as one person can have. Remove one first.")
         case Reason.MALFORMED:
             return _("That was not complete. Check it and try again.")

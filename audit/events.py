@@ -22,20 +22,19 @@ def record(
     person: UUID | None = None,
     device: UUID | None = None,
     sid: UUID | None = None,
-    actor: UUID | None = None,
     reason: str = "",
     **about: Any,
 ) -> None:
     """One event is in the database (in the caller's transaction) and in the log.
 
-    Never pass a password, code, seed, token or challenge. Without `actor` the person acted.
+    Never pass a password, code, seed, token or challenge.
     """
     personal = {"address": client.address, "user_agent": client.user_agent, "salt": secrets.token_hex(8)}
     event = Event(
         at=timezone.now(),
         act=act,
         reason=reason,
-        actor=actor or person,
+        actor=person,
         person=person,
         device=device,
         sid=sid,

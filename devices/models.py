@@ -23,6 +23,9 @@ PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a perso
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
 UNCONFIRMED_LIFE = timedelta(minutes=10)  # an enrolment begun and not confirmed
 
+PENDING = Q(state=State.ASSIGNED, serial="")  # an enrolment begun and not confirmed
+IN_USE = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))  # a hardware token handed out has a serial
+
 # Django has no UPDATE … RETURNING: counts the attempt and gives the row back in one statement.
 _CLAIM = (
     "UPDATE devices_device SET failures = failures + 1 WHERE uuid = %s AND user_id = %s AND failures < %s"
@@ -139,8 +142,7 @@ class Device(OtpDevice):
     @classmethod
     def of(cls, user_id: int) -> models.QuerySet["Device"]:
         """The person's devices that can answer in principle: active, or handed out and not tried yet."""
-        handed_out = Q(state=State.ASSIGNED) & ~Q(serial="")
-        return cls.objects.filter(Q(state=State.ACTIVE) | handed_out, user_id=user_id).order_by("created_at", "id")
+        return cls.objects.filter(IN_USE, user_id=user_id).order_by("created_at", "id")
 
     # ---- what may happen to it, one statement each ---------------------------------------------------------------
 
@@ -175,13 +177,12 @@ class Device(OtpDevice):
 
         A hardware token that was handed out becomes active by its first right answer.
         """
-        in_use = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))
         columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
         if proof.backup_state is not None:
             columns["backup_state"] = proof.backup_state
         if self.state == State.ASSIGNED:
             columns["confirmed_at"] = now
-        return self._won(in_use, proof, now, columns)
+        return self._won(IN_USE, proof, now, columns)
 
     def activate(self, proof: "Proof", name: str, now: datetime) -> bool:
         """The enrolment ends: active, with what the proof brought, its code used up; False if that happened already."""
@@ -215,7 +216,12 @@ def _uuid_parameter(value: UUID) -> Any:
     return value if connection.features.has_native_uuid_field else value.hex
 
 
+def forget_pending(pk: int | None) -> None:
+    """The device is gone if it is an enrolment that was not confirmed."""
+    Device.objects.filter(PENDING, pk=pk).delete()
+
+
 def forget_unconfirmed(user_id: int, now: datetime) -> None:
     """Enrolments of this person that were begun long ago and never confirmed are gone."""
-    stale = Device.objects.filter(user_id=user_id, state=State.ASSIGNED, serial="", created_at__lt=now - UNCONFIRMED_LIFE)
+    stale = Device.objects.filter(PENDING, user_id=user_id, created_at__lt=now - UNCONFIRMED_LIFE)
     stale.delete()

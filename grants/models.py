@@ -1,6 +1,6 @@
 """What people are handed for an API: signing keys, refresh families and their tokens.
 
-A family carries opaque ids under which it can be ended (`person`, `device`, `session`); nothing here knows what a
+A family carries opaque ids under which it can be ended (`person`, `device`); nothing here knows what a
 device or a session is.
 """
 

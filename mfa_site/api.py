@@ -3,13 +3,12 @@
 import functools
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.request import RawPostDataException
+from django.http.request import UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.cache import patch_cache_control
 
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import proof_of
@@ -17,25 +16,13 @@ from mfa_site.proof import proof_of
 Shape = dict[str, type | tuple[type, ...]]
 SAFE = ("GET", "HEAD", "OPTIONS")
 MAX_DEPTH = 16  # the deepest thing a client sends, an assertion with extensions, has 5 levels
-TITLES = {
-    400: "Bad request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "Conflict",
-    413: "Too large",
-    415: "Unsupported media type",
-    429: "Too many attempts",
-    500: "Internal error",
-    503: "Unavailable",
-}
 
 
-def resource(**methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def resource(*, cookie: bool = True, **methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """A view of the methods given by name; others get 405 with `Allow`. Every Refused becomes a problem.
 
-    An unsafe call that stands on the session cookie needs the CSRF header; one with a bearer needs none.
+    An unsafe call that stands on the session cookie needs the CSRF header; one with a bearer needs none, nor does
+    one to which a cookie means nothing (`cookie=False`).
     """
 
     @functools.wraps(next(iter(methods.values())))
@@ -44,7 +31,7 @@ def resource(**methods: Callable[..., HttpResponse]) -> Callable[..., HttpRespon
         try:
             if handler is None:
                 raise Refused(Reason.METHOD_NOT_ALLOWED)
-            if request.method not in SAFE and by_session(request):
+            if cookie and request.method not in SAFE and by_session(request):
                 require_csrf(request)
             return handler(request, *args, **kwargs)
         except Refused as refused:
@@ -122,11 +109,9 @@ def body(request: HttpRequest, shape: Shape) -> dict[str, Any]:
     """
     if request.content_type != "application/json":
         raise Refused(Reason.UNSUPPORTED_MEDIA_TYPE)
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY:
-        raise Refused(Reason.TOO_LARGE)
     try:
         given = load(request.body)
-    except (ValueError, RawPostDataException):
+    except (ValueError, UnreadablePostError):
         raise Refused(Reason.MALFORMED) from None
     if type(given) is not dict:
         raise Refused(Reason.MALFORMED)
@@ -142,47 +127,39 @@ def body(request: HttpRequest, shape: Shape) -> dict[str, Any]:
 
 
 def answer(data: dict[str, Any], status: int = 200) -> JsonResponse:
-    """The object as JSON, never stored by any cache."""
-    response = JsonResponse(data, status=status)
-    patch_cache_control(response, no_store=True)
-    return response
+    """The object as JSON; like everything that says nothing else, no cache stores it (`middleware.frame`)."""
+    return JsonResponse(data, status=status)
 
 
 def empty() -> HttpResponse:
     """204."""
-    response = HttpResponse(status=204)
-    patch_cache_control(response, no_store=True)
-    return response
+    return HttpResponse(status=204)
 
 
-def problem(request: HttpRequest, refused: Refused, *, status: int = 0, code: str = "") -> JsonResponse:
+def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
     """The refusal as `application/problem+json`, with the headers its status asks for."""
     reason = refused.reason
-    status, code = status or reason.status, code or reason.code
+    title = HTTPStatus(reason.status).phrase
     response = JsonResponse(
         {
             "type": "about:blank",
-            "title": TITLES[status],
-            "status": status,
-            "detail": DETAILS.get(code, TITLES[status]),
-            "code": code,
+            "title": title,
+            "status": reason.status,
+            "detail": DETAILS[reason.code],
+            "code": reason.code,
             "request_id": request.META.get("mfa_site.request_id", ""),
         },
-        status=status,
+        status=reason.status,
         content_type="application/problem+json",
     )
-    patch_cache_control(response, no_store=True)
     if refused.retry_after is not None:
         response["Retry-After"] = str(max(1, refused.retry_after))
     if reason is Reason.NOT_SIGNED_IN:
         presented = request.headers.get("Authorization", "")
         response["WWW-Authenticate"] = 'Bearer error="invalid_token"' if presented else "Bearer"
     if reason is Reason.STEP_UP_NEEDED:
-        facts = "".join(f', {name}="{value}"' for name, value in (("acr_values", refused.facts.get("acr")),) if value)
-        age = refused.facts.get("max_age")
-        response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication"{facts}' + (
-            f", max_age={age}" if age is not None else ""
-        )
+        age = refused.facts["max_age"]
+        response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication", max_age={age}'
     return response
 
 
@@ -199,10 +176,14 @@ DETAILS = {
     "csrf_failed": "The CSRF header is missing or does not match the cookie.",
     "not_permitted": "This person may not do that.",
     "not_found": "There is no such thing here.",
+    "method_not_allowed": "This path does not take that method; Allow names those it takes.",
+    "too_large": "The body is too large.",
+    "unsupported_media_type": "The body has to be application/json.",
     "device_not_usable": "This device cannot be used now.",
     "last_device": "The last device cannot be removed.",
     "wrong_state": "That is not possible in this state.",
     "no_challenge": "Ask for a challenge first; each can be answered once.",
     "too_many_attempts": "Too many tries. Wait as long as Retry-After says.",
+    "internal_error": "The service made a mistake. The request id finds it in the log.",
     "unavailable": "Something that is needed is away. Nothing was changed.",
 }

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -155,6 +155,6 @@ def database(url: str, root: Path) -> dict[str, Any]:
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
             # A connection per request costs 16 ms of CPU; the pool keeps them open and drops dead ones.
-            "OPTIONS": {"pool": {"min_size": 1, "max_size": 16, "timeout": 10}},
+            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 16, "timeout": 10}},
         }
     raise ImproperlyConfigured(f"{PREFIX}DATABASE_URL starts with sqlite:// or postgres://, not {parts.scheme}://.")

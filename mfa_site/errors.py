@@ -30,10 +30,12 @@ class Reason(enum.Enum):
     DEVICE_NOT_USABLE = 409, "device_not_usable"
     LAST_DEVICE = 409, "last_device"
     WRONG_STATE = 409, "wrong_state"
+    TOO_MANY_DEVICES = 409, "wrong_state"
     NO_CHALLENGE = 409, "no_challenge"
     TOO_LARGE = 413, "too_large"
     UNSUPPORTED_MEDIA_TYPE = 415, "unsupported_media_type"
     TOO_MANY_ATTEMPTS = 429, "too_many_attempts"
+    INTERNAL_ERROR = 500, "internal_error"
     UNAVAILABLE = 503, "unavailable"
 
     # A wrong answer is one code outside; inside, the reason tells which check refused it.

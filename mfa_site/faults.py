@@ -23,7 +23,10 @@ def refuse(request: HttpRequest, refused: Refused) -> HttpResponse:
     """The refusal in the client's language: problem details, or the page for its status."""
     if for_machines(request):
         return problem(request, refused)
-    return page(request, refused.reason.status)
+    response = page(request, refused.reason.status)
+    if refused.retry_after is not None:
+        response["Retry-After"] = str(max(1, refused.retry_after))
+    return response
 
 
 def page(request: HttpRequest, status: int) -> HttpResponse:
@@ -65,11 +68,6 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     return refuse(request, Refused(Reason.CSRF_FAILED))
 
 
-def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler403."""
-    return refuse(request, Refused(Reason.NOT_PERMITTED))
-
-
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404."""
     return refuse(request, Refused(Reason.NOT_FOUND))
@@ -77,6 +75,4 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def broken(request: HttpRequest, *args: Any) -> HttpResponse:
     """Django's handler500; the traceback is in the log under the same request id."""
-    if for_machines(request):
-        return problem(request, Refused(Reason.UNAVAILABLE), status=500, code="internal_error")
-    return page(request, 500)
+    return refuse(request, Refused(Reason.INTERNAL_ERROR))

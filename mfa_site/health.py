@@ -17,6 +17,5 @@ def readyz(request: HttpRequest) -> HttpResponse:
         cursor.execute("SELECT 1")
         cursor.fetchone()
     canary = keyring.seal(b"canary", "health", "canary", 0)
-    if keyring.unseal(canary, "health", "canary", 0) != b"canary":
-        raise keyring.CannotOpen("canary")
+    keyring.unseal(canary, "health", "canary", 0)
     return JsonResponse({"database": "ok", "keyring": "ok"})

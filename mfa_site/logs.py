@@ -18,7 +18,7 @@ def config(log_format: str) -> dict[str, Any]:
     shared = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(allow=["request_id", "status_code"]),
+        structlog.stdlib.ExtraAdder(allow=["request_id", "reason", "status_code"]),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

@@ -1,15 +1,12 @@
-"""What every request passes: the frame (request id, size, headers, faults), and what only pages need."""
+"""The frame that every request passes: request id, host, size, headers, faults."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.conf import settings
-from django.contrib.messages.middleware import MessageMiddleware
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.common import CommonMiddleware
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_cache_control
 
 from mfa_site import faults
@@ -34,7 +31,7 @@ HEADERS = {
 }
 
 
-class frame:  # noqa: N801  (named like the function middleware beside it in settings)
+class Frame:
     """Request id, host and size checks, security headers; a store that is away becomes 503."""
 
     def __init__(self, get_response: Next) -> None:
@@ -45,7 +42,6 @@ class frame:  # noqa: N801  (named like the function middleware beside it in set
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.META["mfa_site.request_id"] = request_id(request)
-        request.get_host()
         response = self.refused_early(request) or self.get_response(request)
         if response.status_code == 405 and not faults.for_machines(request):
             allowed, response = response["Allow"], faults.page(request, 405)
@@ -58,6 +54,10 @@ class frame:  # noqa: N801  (named like the function middleware beside it in set
         return response
 
     def refused_early(self, request: HttpRequest) -> HttpResponse | None:
+        try:
+            request.get_host()
+        except DisallowedHost:
+            return faults.refuse(request, Refused(Reason.MALFORMED))
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit():
             return faults.refuse(request, Refused(Reason.MALFORMED))
@@ -71,31 +71,3 @@ class frame:  # noqa: N801  (named like the function middleware beside it in set
         if isinstance(error, Refused):
             return faults.refuse(request, error)
         return None
-
-
-def pages_only(middleware: Callable[[Next], Any]) -> Callable[[Next], Any]:
-    """The Django middleware, passed by on paths that machines call."""
-
-    def factory(get_response: Next) -> Any:
-        inner = middleware(get_response)
-
-        class PagesOnly:
-            def __call__(self, request: HttpRequest) -> HttpResponseBase:
-                if faults.for_machines(request):
-                    return get_response(request)
-                response: HttpResponseBase = inner(request)
-                return response
-
-            def process_view(self, request: HttpRequest, *args: Any) -> Any:
-                if faults.for_machines(request) or not hasattr(inner, "process_view"):
-                    return None
-                return inner.process_view(request, *args)
-
-        return PagesOnly()
-
-    return factory
-
-
-pages_common = pages_only(CommonMiddleware)
-pages_csrf = pages_only(CsrfViewMiddleware)
-pages_messages = pages_only(MessageMiddleware)

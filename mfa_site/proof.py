@@ -17,7 +17,6 @@ from django.utils import timezone
 from mfa_site.errors import Reason, Refused
 
 STEP_UP_MAX_AGE = 300  # seconds; OWASP ASVS 7.5.1 asks for a recent proof, five minutes is our reading
-ACR = ["aal1", "aal2", "phr", "phrh"]  # weakest first
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,16 @@ class RequestProof:
 View = Callable[..., HttpResponse]
 
 
-def needs(*, acr: str = "aal1", max_age: int | None = None) -> Callable[[View], View]:
-    """The view runs only with a proof at least this strong and at most `max_age` seconds old.
+def needs(*, max_age: int | None = None) -> Callable[[View], View]:
+    """The view runs only with a proof, at most `max_age` seconds old where that is given.
 
-    Else Refused: NOT_SIGNED_IN without a proof, STEP_UP_NEEDED where it is too weak or too old (RFC 9470).
+    Else Refused: NOT_SIGNED_IN without a proof, STEP_UP_NEEDED where it is too old (RFC 9470).
     """
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            check(request, acr=acr, max_age=max_age)
+            check(request, max_age=max_age)
             return view(request, *args, **kwargs)
 
         return guarded
@@ -58,13 +57,11 @@ def proof_of(request: HttpRequest) -> RequestProof | None:
     return proof
 
 
-def check(request: HttpRequest, *, acr: str = "aal1", max_age: int | None = None) -> RequestProof:
-    """The request's proof if it is strong and fresh enough; Refused as for `needs`."""
+def check(request: HttpRequest, *, max_age: int | None = None) -> RequestProof:
+    """The request's proof if it is fresh enough; Refused as for `needs`."""
     proof = proof_of(request)
     if proof is None:
         raise Refused(Reason.NOT_SIGNED_IN)
-    too_weak = ACR.index(proof.acr) < ACR.index(acr)
-    too_old = max_age is not None and timezone.now() - proof.auth_time > timedelta(seconds=max_age)
-    if too_weak or too_old:
-        raise Refused(Reason.STEP_UP_NEEDED, acr=acr, max_age=max_age)
+    if max_age is not None and timezone.now() - proof.auth_time > timedelta(seconds=max_age):
+        raise Refused(Reason.STEP_UP_NEEDED, max_age=max_age)
     return proof

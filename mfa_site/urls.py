@@ -11,6 +11,5 @@ urlpatterns = [
 ]
 
 handler400 = "mfa_site.faults.bad_request"
-handler403 = "mfa_site.faults.forbidden"
 handler404 = "mfa_site.faults.not_found"
 handler500 = "mfa_site.faults.broken"

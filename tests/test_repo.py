@@ -14,6 +14,7 @@ from devices import kinds
 from devices.kinds import Proof
 from devices.lifecycle import MOVES, State, may_move
 from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind
+from mfa_site.api import DETAILS
 from mfa_site.client import address
 from mfa_site.errors import Reason
 from tests.conftest import make_person
@@ -106,6 +107,10 @@ def test_giving_back_never_goes_below_nothing() -> None:
 def test_only_wrong_answers_count_as_failures() -> None:
     for reason in Reason:
         assert reason.is_wrong_answer is (reason.name.startswith(("CODE_", "ASSERTION_", "CREDENTIAL_"))), reason
+
+
+def test_every_code_of_the_api_has_a_sentence() -> None:
+    assert {reason.code for reason in Reason} == set(DETAILS)
 
 
 @pytest.mark.parametrize(

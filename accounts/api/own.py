@@ -1,5 +1,6 @@
 """One's own person and devices over the API."""
 
+import re
 from typing import Any, cast
 from uuid import UUID
 
@@ -37,7 +38,7 @@ def me(request: HttpRequest) -> HttpResponse:
 def devices(request: HttpRequest) -> HttpResponse:
     """`GET devices`: a page of one's devices, oldest first; `?after=<uuid>&limit=` goes on, `next` says from where."""
     limit_text, after = request.GET.get("limit", str(PAGE)), request.GET.get("after")
-    if not limit_text.isascii() or not limit_text.isdigit() or not 1 <= int(limit_text[:6]) <= PAGE_MOST:
+    if not re.fullmatch("[1-9][0-9]{0,2}", limit_text) or int(limit_text) > PAGE_MOST:
         raise Refused(Reason.MALFORMED)
     rows, limit, now = own_devices.listed(person(request)), int(limit_text), timezone.now()
     if after is not None:

@@ -15,10 +15,14 @@ Until FINISHED nobody is logged in. Expiry is a comparison, not a state.
 
 import uuid
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+if TYPE_CHECKING:
+    from accounts.models.user import User
 
 LIFE = timedelta(minutes=5)  # since the last choice of a device
 LONGEST = timedelta(minutes=10)  # in all; NIST SP 800-63B-4 asks for no more
@@ -62,6 +66,12 @@ class SignIn(models.Model):
     def __str__(self) -> str:
         return f"{self.purpose} {self.uuid}"
 
+    @property
+    def person(self) -> "User":
+        """Whose it is; the column is nullable only for sign-ins that will begin with a key."""
+        assert self.user is not None
+        return self.user
+
     def is_open(self, now: datetime) -> bool:
         """Whether it still waits for an answer."""
         return self.state in (self.State.WAITING, self.State.ENROLLING) and now < self.expires_at
@@ -87,11 +97,9 @@ class SignIn(models.Model):
 
     def finish(self, methods: list[str], now: datetime) -> bool:
         """FINISHED, won by this caller alone, if the person is still active and has the same password; else False."""
-        if self.user is None:
-            return False
         # As EXISTS, never as a join: Django would move the row's own conditions into a subselect with the join, which
         # PostgreSQL does not look at again after waiting for a parallel winner (docs/decisions/0002).
-        same = self.user.__class__.objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.user.password)
+        same = type(self.person).objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.person.password)
         won = self._open(now).filter(Exists(same), wrong__lt=WRONG_ANSWERS)
         return won.update(state=self.State.FINISHED, methods=methods, kept="") == 1
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,7 +15,7 @@ from accounts.api.own import person
 from accounts.forms import NameForm
 from accounts.sessions import session_of
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import refuse_in_form, say, signed_in_page
+from accounts.views.frame import say, signed_in_page
 from accounts.words import sentence
 from audit.events import record
 from devices import kinds
@@ -61,10 +62,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
                 return redirect("device", uuid)
             status = 400
         except Refused as refused:
-            if refused.reason is Reason.LAST_DEVICE:
-                error, status = sentence(refused), refused.reason.status
-            else:
-                status = refuse_in_form(form, refused)
+            error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
     return render(request, "accounts/device.html", context, status=status)
 
@@ -138,8 +136,9 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     """The session is ended, its cookie gone, and what the browser kept of the pages too."""
     proof = check(request)
-    record("signed_out", client=client(request), person=proof.person, sid=proof.sid)
-    session_of(request).end("signed_out", timezone.now())
+    with transaction.atomic():
+        session_of(request).end("signed_out", timezone.now())
+        record("signed_out", client=client(request), person=proof.person, sid=proof.sid)
     response = redirect("sign-in")
     response["Clear-Site-Data"] = '"cache", "storage"'
     return response

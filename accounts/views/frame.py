@@ -15,6 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.words import sentence
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import proof_of
 
 HINT_COOKIE = "mfa_site_hint"  # the device this browser used last: no secret, only an order
 HINT_AGE = 365 * 24 * 3600
@@ -23,7 +24,7 @@ View = Callable[..., HttpResponse]
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """For every template: the site's name, who is signed in, whether there is a demo page."""
-    proof = getattr(request, "proof", None)
+    proof = proof_of(request)
     return {
         "site_name": settings.RP_NAME,
         "signed_in": proof is not None,
@@ -39,6 +40,9 @@ def signed_in_page(view: View) -> View:
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            proof = proof_of(request)
+            if proof is not None and proof.by != "session":
+                raise Refused(Reason.NOT_SIGNED_IN)  # pages are for browsers; a bearer has no session to show or end
             return view(request, *args, **kwargs)
         except Refused as refused:
             if refused.reason not in (Reason.NOT_SIGNED_IN, Reason.STEP_UP_NEEDED):
@@ -51,7 +55,7 @@ def signed_in_page(view: View) -> View:
     return guarded
 
 
-def safe_next(request: HttpRequest, given: str) -> str:
+def safe_next(given: str) -> str:
     """The path to go on to: on this site, never back into signing in or out."""
     allowed = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and given.startswith("/") and len(given) <= 500
     loops = given.startswith((reverse("sign-in"), reverse("sign-out")))
@@ -59,10 +63,10 @@ def safe_next(request: HttpRequest, given: str) -> str:
     return given if allowed and printable and not loops else ""
 
 
-def refuse_in_form(form: Form, refused: Refused, field: str | None = None) -> int:
-    """The refusal stands at the form's field; the status of the page that shows it."""
+def refuse_in_form(form: Form, refused: Refused) -> int:
+    """The refusal stands above the form; the status of the page that shows it."""
     form.is_valid()
-    form.add_error(field, sentence(refused))
+    form.add_error(None, sentence(refused))
     return refused.reason.status
 
 

@@ -29,7 +29,7 @@ def start(request: HttpRequest) -> HttpResponse:
     """Name and password."""
     get_token(request)
     form = SignInForm(request.POST or None)
-    next_path = safe_next(request, request.POST.get("next", request.GET.get("next", "")))
+    next_path = safe_next(request.POST.get("next", request.GET.get("next", "")))
     status = 200
     if request.method == "POST" and form.is_valid():
         now, caller = timezone.now(), client(request)
@@ -54,8 +54,8 @@ def begun_here(request: HttpRequest, uuid: UUID) -> SignIn:
     return signin.by_uuid(uuid, timezone.now())
 
 
-def over(request: HttpRequest, uuid: UUID, refused: Refused) -> HttpResponse:
-    """A sign-in that is over: on to where it led if another tab finished it, else "start again"."""
+def over(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """A sign-in that is over: on to the account if another tab finished it, else "start again"."""
     if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
         raise refused
     if proof_of(request) is not None:
@@ -69,7 +69,7 @@ def second_step(request: HttpRequest, uuid: UUID) -> HttpResponse:
     try:
         sign_in = begun_here(request, uuid)
     except Refused as refused:
-        return over(request, uuid, refused)
+        return over(request, refused)
     if sign_in.state == SignIn.State.ENROLLING:
         return redirect("first-device", uuid)
     usable = usable_devices(request, sign_in)
@@ -89,7 +89,7 @@ def methods(request: HttpRequest, uuid: UUID) -> HttpResponse:
     try:
         sign_in = begun_here(request, uuid)
     except Refused as refused:
-        return over(request, uuid, refused)
+        return over(request, refused)
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
     return render(request, "accounts/methods.html", {"sign_in": sign_in, "rows": rows})
 
@@ -114,7 +114,7 @@ def answer(request: HttpRequest, uuid: UUID, device: UUID) -> HttpResponse:
         if refused.reason is Reason.NOT_FOUND:
             raise Http404 from None
         if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
-            return over(request, uuid, refused)
+            return over(request, refused)
         return answer_again(request, uuid, device, refused)
 
 
@@ -136,7 +136,7 @@ def answer_again(request: HttpRequest, uuid: UUID, device: UUID, refused: Refuse
         return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
     except Refused as then:
         if then.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
-            return over(request, uuid, then)
+            return over(request, then)
         rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
         # A key that was suspended for its answer: the reason, not that it is now unusable.
         told = refused if then.reason is Reason.DEVICE_NOT_USABLE else then
@@ -164,7 +164,7 @@ def cancel(request: HttpRequest, uuid: UUID) -> HttpResponse:
     try:
         signin.cancel(begun_here(request, uuid), client(request), timezone.now())
     except Refused as refused:
-        return over(request, uuid, refused)
+        return over(request, refused)
     return redirect("sign-in")
 
 
@@ -176,8 +176,8 @@ def enrol_choice(request: HttpRequest, uuid: UUID) -> HttpResponse:
         if sign_in.state != SignIn.State.ENROLLING:
             raise Refused(Reason.WRONG_STATE)
     except Refused as refused:
-        return over(request, uuid, refused)
-    return render(request, "accounts/first_device.html", {"sign_in": sign_in, "rows": kinds_to_add()})
+        return over(request, refused)
+    return render(request, "accounts/first_device.html", {"uuid": uuid, "rows": kinds_to_add()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -203,4 +203,7 @@ def enrol(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
     try:
         return enrol_page(request, kind, begun, confirmed, back=reverse("first-device", args=[uuid]))
     except Refused as refused:
-        return over(request, uuid, refused)
+        if refused.reason is Reason.TOO_MANY_ATTEMPTS:
+            context = {"uuid": uuid, "rows": kinds_to_add(), "error": sentence(refused)}
+            return render(request, "accounts/first_device.html", context, status=refused.reason.status)
+        return over(request, refused)

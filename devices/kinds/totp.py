@@ -30,6 +30,7 @@ STRENGTH = 20
 
 SEED_BYTES = 20  # 160 bits, RFC 4226 R6
 WINDOW = 1  # steps to each side, RFC 6238 5.2
+MOST_DRIFT = 10  # steps; beyond it a token has to be lined up with two codes
 DIGESTS: dict[str, Callable[..., Any]] = {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "sha512": hashlib.sha512}
 MODHEX = re.compile(r"\A[cbdefghijklnrtuv]{32,48}\Z")
 
@@ -57,12 +58,10 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
         raise Refused(Reason.CODE_WRONG, seconds=device.period) from None
     if step <= device.counter:
         raise Refused(Reason.ANSWER_USED)
-    return Proof(counter=step)
+    return Proof(counter=step, drift=_drift(device, step, now))
 
 
-def confirm(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
-    """A code of the new seed proves that the app has it."""
-    return verify(device, answer, kept, site, now)
+confirm = verify  # a code of the new seed proves that the app has it
 
 
 def suggested_name(proof: Proof) -> str:
@@ -96,6 +95,13 @@ def otpauth_uri(device: Device, site: Site) -> str:
     """The key URI that authenticator apps read; parameters are left out where they are the usual ones."""
     account = device.user.get_username() if device.user else device.name
     return _totp(device).provisioning_uri(name=account, issuer_name=site.issuer)
+
+
+def _drift(device: Device, step: int, now: datetime) -> int | None:
+    """How far a hardware token's clock is off, learned a step at a time; a phone sets its clock itself."""
+    if not device.serial:
+        return None
+    return max(-MOST_DRIFT, min(MOST_DRIFT, step - int(now.timestamp()) // device.period))
 
 
 def _base32(seed: bytes) -> str:
