@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from accounts import signin
 from accounts.models import SignIn, User
@@ -20,7 +21,7 @@ from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
-from devices.models import PENDING, UNCONFIRMED_LIFE, Device, Kind, forget_pending, forget_unconfirmed
+from devices.models import PENDING, UNCONFIRMED_LIFE, Device, Kind, forget_pending, lock_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import this_site
@@ -41,8 +42,8 @@ class Begun:
 
 def begin(user: User, kind: str, name: str, started_by: UUID, client: Client, now: datetime) -> Begun:
     """A device of this kind waits for its confirmation by the same session or family."""
-    device, shown = _new_device(user, kind, name, now)
     with transaction.atomic():
+        device, shown = _new_device(user, kind, name, now)
         device.save(force_insert=True)
         ceremony = SignIn.objects.create(
             purpose=SignIn.Purpose.ENROL,
@@ -64,13 +65,14 @@ def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: date
     """The same for the first device of a new account, inside its sign-in; an earlier choice is dropped."""
     if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
         raise Refused(Reason.WRONG_STATE)
-    device, shown = _new_device(sign_in.user, kind, name, now)
     with transaction.atomic():
-        dropped = sign_in.device_id
+        # Locks in the order of every other transaction: device, person, sign-in; another order would deadlock.
+        dropped = lock_pending(Q(pk=sign_in.device_id))
+        device, shown = _new_device(sign_in.user, kind, name, now)
         device.save(force_insert=True)
         if not sign_in.choose(device.pk, shown.kept, now):
             raise Refused(Reason.SIGN_IN_OVER)
-        forget_pending(dropped)
+        Device.objects.filter(pk__in=dropped).delete()
         record("enrolment_begun", client=client, person=sign_in.user.uuid, device=device.uuid, kind=kind)
     return Begun(sign_in, device, shown)
 
@@ -78,7 +80,8 @@ def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: date
 def _new_device(user: User, kind: str, name: str, now: datetime) -> tuple[Device, Shown]:
     if kind not in Kind.values:
         raise Refused(Reason.MALFORMED)
-    forget_unconfirmed(user.pk, now)
+    forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # or parallel ones would pass the limits together
     states = list(Device.objects.filter(user=user).exclude(state=State.RETIRED).values_list("state", "serial"))
     if states.count((State.ASSIGNED, "")) >= MOST_PENDING:
         raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(UNCONFIRMED_LIFE.total_seconds()))
@@ -129,7 +132,7 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
 
     def finish(device: Device, proof: Proof) -> Granted:
         # Two such sign-ins at once: the row of the person decides which device is the first.
-        person = User.objects.select_for_update().get(pk=device.user_id or 0)
+        person = User.objects.select_for_update(no_key=True).get(pk=device.user_id or 0)
         others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(PENDING)
         if others.exists() or person.enrol_until is None or now >= person.enrol_until:
             raise Refused(Reason.SIGN_IN_OVER)
@@ -142,7 +145,7 @@ def _confirm(
     ceremony: SignIn, given: Any, finish: Callable[[Device, Proof], Granted], client: Client, now: datetime
 ) -> Granted:
     assert ceremony.device is not None and ceremony.user is not None
-    claimed, kept = signin.claim(ceremony, ceremony.device.uuid, given, now, pending=True)
+    claimed, kept = signin.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True)
     kind = kinds.module(claimed.kind)
     try:
         proof = signin.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
@@ -166,7 +169,7 @@ def drop_if_refused(ceremony: SignIn) -> None:
     """After the fifth wrong answer the device that was being enrolled is gone."""
     over = SignIn.objects.filter(pk=ceremony.pk, state=SignIn.State.REFUSED).exists()
     if over:
-        forget_pending(ceremony.device_id)
+        forget_pending(Q(pk=ceremony.device_id))
 
 
 def clean_name(name: str) -> str:

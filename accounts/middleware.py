@@ -40,7 +40,8 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
         if request.path.startswith(WITHOUT_CALLER):
             return get_response(request)
         try:
-            if request.headers.get("Authorization", "").lower().startswith("bearer"):
+            # Pages are for browsers: there a bearer means nothing, and no GET begins an enrolment for one.
+            if faults.for_machines(request) and request.headers.get("Authorization", "").lower().startswith("bearer"):
                 by_bearer(request)
             else:
                 by_cookie(request)

@@ -6,7 +6,7 @@ never makes one. The value of the cookie changes at both.
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -17,6 +17,9 @@ from accounts.models import BrowserSession
 from accounts.models.browser_session import BEFORE_SIGN_IN, LONGEST
 from mfa_site.client import Client
 from mfa_site.keyring import token_hash
+
+if TYPE_CHECKING:
+    from accounts.signin import Passed
 
 MOST_SIGN_INS = 5  # tabs in which one browser may have a sign-in in progress
 
@@ -83,18 +86,17 @@ class SessionStore(SessionBase):
         """Whether this browser began the sign-in."""
         return str(sign_in) in self.get("sign_ins", [])
 
-    def sign_in(
-        self, *, person_id: int, device_id: int, amr: list[str], acr: str, client: Client, now: datetime
-    ) -> BrowserSession:
+    def sign_in(self, passed: "Passed", client: Client, now: datetime) -> BrowserSession:
         """A new session of this person; whatever the browser had before has ended, its data is dropped."""
         self.end("signed_in_again", now)
         self.new_value, self.is_over = secrets.token_urlsafe(32), False
         self._row = BrowserSession.objects.create(
             value_hash=token_hash(self.new_value),
-            person_id=person_id,
-            device_id=device_id,
-            amr=amr,
-            acr=acr,
+            uuid=passed.sid,
+            person=passed.user,
+            device=passed.device,
+            amr=passed.amr,
+            acr=passed.acr,
             auth_time=now,
             address=client.address,
             user_agent=client.user_agent,

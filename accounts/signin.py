@@ -5,30 +5,37 @@ Two commits a right answer: the claim (counted before it is judged), then everyt
 
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib.auth import authenticate
 from django.db import Error, transaction
+from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts import policy
 from accounts.models import SignIn, User
 from accounts.models.sign_in import LIFE
+from accounts.models.user import NAME_LENGTH, normalised
 from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
-from devices.models import PENDING, Device, forget_pending
+from devices.models import PENDING, Device, lock_pending
+from mfa_site import keyring
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import token_hash
 from mfa_site.site import this_site
 
 Granted = TypeVar("Granted")
+
+WAIT, WAITS = 0.02, 150  # seconds and times to wait for an attempt that is being judged: three seconds in all
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Passed:
     device: Device
     amr: list[str]
     acr: str
+    sid: UUID
 
 
 Grant = Callable[[Passed], Granted]
@@ -53,7 +61,9 @@ def start(
     """
     user = authenticate(request, username=username, password=password)
     if user is None:
-        record("password_refused", client=client, reason=Reason.BAD_CREDENTIALS.name)
+        # The name as a keyed hash: an attacked account can be found, a password typed into the wrong field cannot.
+        name = keyring.mac(normalised(username[:NAME_LENGTH]).encode(), "username")
+        record("password_refused", client=client, reason=Reason.BAD_CREDENTIALS.name, name=name)
         raise Refused(Reason.BAD_CREDENTIALS)
     assert isinstance(user, User)
     handle = secrets.token_urlsafe(32)
@@ -133,7 +143,7 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
     """A right answer finishes the sign-in and `grant` is carried out with it, once; everything else is Refused."""
     if sign_in.state != SignIn.State.WAITING:
         raise Refused(Reason.WRONG_STATE)
-    claimed, kept = claim(sign_in, device, given, now)
+    claimed, kept = claim(sign_in, device, given, client, now)
     proof = judge(sign_in, claimed, kept, given, client, now, kinds.module(claimed.kind).verify)
     with giving_back(claimed), transaction.atomic():
         if not claimed.spend(proof, now):
@@ -141,22 +151,40 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
         return finish(sign_in, claimed, proof, grant, client, now)
 
 
-def claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, *, pending: bool = False) -> tuple[Device, str]:
+def claim(
+    sign_in: SignIn, device: UUID, given: Any, client: Client, now: datetime, *, pending: bool = False
+) -> tuple[Device, str]:
     """The attempt is counted and a challenge that may be answered once is taken: one commit, before any judging.
 
-    A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing.
+    A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing. While the
+    attempt that decides about a pause is being judged, this one waits: its outcome decides whether this one may try.
     """
+    for _attempt in range(WAITS):
+        claimed = _try_claim(sign_in, device, given, now, pending)
+        if claimed is not None:
+            return claimed, sign_in.kept
+        row = Device.objects.filter(uuid=device, user_id=sign_in.user_id).first()
+        if row is None or not row.may_be_claimed(now, pending=pending):
+            break
+        time.sleep(WAIT)
+        now = timezone.now()
+    refused = refusal(row, now)
+    record("answer_refused", client=client, person=sign_in.person.uuid, device=row and row.uuid, reason=refused.reason.name)
+    raise refused
+
+
+def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:
     with transaction.atomic():
         claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
         if claimed is None:
-            raise refusal(Device.objects.filter(uuid=device, user_id=sign_in.user_id).first(), now)
+            return None
         kind = kinds.module(claimed.kind)
         if type(given) is not kind.ANSWER:
             raise Refused(Reason.MALFORMED)
         if kind.KEPT_ONCE and (sign_in.device_id != claimed.pk or not sign_in.kept or not sign_in.take(now)):
             raise Refused(Reason.NO_CHALLENGE)
     claimed.user = sign_in.user
-    return claimed, sign_in.kept
+    return claimed
 
 
 def judge(
@@ -191,10 +219,11 @@ def giving_back(device: Device) -> Iterator[None]:
 def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
     """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
     person = sign_in.person.uuid
-    if sign_in.count_wrong(now):
-        record("sign_in_refused", client=client, person=person, device=device.uuid)
+    # The device before the sign-in, as in every transaction: another order would deadlock.
     if pause := device.pause_after_wrong(now):
         record("device_paused", client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
+    if sign_in.count_wrong(now):
+        record("sign_in_refused", client=client, person=person, device=device.uuid)
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
         policy.end_what_it_opened(device, "device_suspended", now)
         record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)
@@ -205,14 +234,18 @@ def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted],
     amr, acr = policy.strength(sign_in.methods, kinds.module(device.kind).facts(device, proof))
     if not sign_in.finish(amr, now):
         raise Refused(Reason.SIGN_IN_OVER)
-    granted = grant(Passed(sign_in.person, device, amr, acr))
-    record("signed_in", client=client, person=sign_in.person.uuid, device=device.uuid, kind=device.kind, amr=amr, acr=acr)
+    passed = Passed(sign_in.person, device, amr, acr, sid=uuid4())
+    granted = grant(passed)
+    who, sid = passed.user.uuid, passed.sid
+    record("signed_in", client=client, person=who, device=device.uuid, sid=sid, kind=device.kind, amr=amr, acr=acr)
     return granted
 
 
 def cancel(sign_in: SignIn, client: Client, now: datetime) -> None:
-    """The sign-in is REFUSED and what it had begun to enrol is gone."""
+    """The sign-in is REFUSED and what it had begun to enrol is gone; Refused SIGN_IN_OVER if it was over."""
     with transaction.atomic():
-        if sign_in.refuse(now):
-            record("sign_in_cancelled", client=client, person=sign_in.person.uuid)
-            forget_pending(sign_in.device_id)
+        begun = lock_pending(Q(pk=sign_in.device_id))
+        if not sign_in.refuse(now):
+            raise Refused(Reason.SIGN_IN_OVER)
+        record("sign_in_cancelled", client=client, person=sign_in.person.uuid)
+        Device.objects.filter(pk__in=begun).delete()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import Case, Q, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -21,15 +21,19 @@ PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
 PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
 PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
+HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 UNCONFIRMED_LIFE = timedelta(minutes=10)  # an enrolment begun and not confirmed
 
 PENDING = Q(state=State.ASSIGNED, serial="")  # an enrolment begun and not confirmed
 IN_USE = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))  # a hardware token handed out has a serial
 
-# Django has no UPDATE … RETURNING: counts the attempt and gives the row back in one statement.
+# Django has no UPDATE … RETURNING: counts the attempt and gives the row back in one statement. The fifth attempt in a row
+# holds the device until it is judged, so that a burst of parallel guesses is no larger than a series.
 _CLAIM = (
-    "UPDATE devices_device SET failures = failures + 1 WHERE uuid = %s AND user_id = %s AND failures < %s"
-    " AND (paused_until IS NULL OR paused_until <= %s)"
+    "UPDATE devices_device SET failures = failures + 1,"
+    " held_until = CASE WHEN failures + 1 >= %s THEN %s ELSE held_until END"
+    " WHERE uuid = %s AND user_id = %s AND failures < %s AND (paused_until IS NULL OR paused_until <= %s)"
+    " AND (held_until IS NULL OR held_until <= %s)"
 )
 CLAIM = _CLAIM + " AND (state = 'active' OR state = 'assigned' AND serial <> '') RETURNING *"
 CLAIM_PENDING = _CLAIM + " AND state = 'assigned' AND serial = '' RETURNING *"
@@ -79,6 +83,7 @@ class Device(OtpDevice):
     counter = models.BigIntegerField(default=-1)
     failures = models.PositiveIntegerField(default=0)
     paused_until = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     confirmed_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
@@ -134,6 +139,11 @@ class Device(OtpDevice):
         """Whether it must rest after wrong answers."""
         return self.paused_until is not None and self.paused_until > now
 
+    def may_be_claimed(self, now: datetime, *, pending: bool) -> bool:
+        """Whether a claim may succeed as soon as no other attempt holds the device."""
+        in_use = self.is_pending if pending else self.is_usable(now)
+        return in_use and not self.is_disabled and not self.is_paused(now)
+
     def is_usable(self, now: datetime) -> bool:
         """Whether it may answer now."""
         in_use = self.state == State.ACTIVE or (self.state == State.ASSIGNED and bool(self.serial))
@@ -153,23 +163,22 @@ class Device(OtpDevice):
         None for what is not this person's, not in use, paused or disabled. Counted before judging, so that parallel
         guesses and faults cannot escape it.
         """
-        rows = cls.objects.raw(
-            CLAIM_PENDING if pending else CLAIM,
-            [_uuid_parameter(public_id), user_id, DISABLE_AT, connection.ops.adapt_datetimefield_value(now)],
-        )
-        return next(iter(list(rows)), None)
+        moment, until = (connection.ops.adapt_datetimefield_value(value) for value in (now, now + HOLD))
+        parameters = [PAUSE_AT, until, _uuid_parameter(public_id), user_id, DISABLE_AT, moment, moment]
+        rows = list(cls.objects.raw(CLAIM_PENDING if pending else CLAIM, parameters))  # read to its end, or SQLite waits
+        return rows[0] if rows else None
 
     def give_back(self) -> None:
         """The claim of an attempt that was no guess is taken back."""
-        Device.objects.filter(pk=self.pk).update(failures=Greatest(models.F("failures") - 1, 0))
+        Device.objects.filter(pk=self.pk).update(failures=Greatest(models.F("failures") - 1, 0), held_until=None)
 
     def pause_after_wrong(self, now: datetime) -> timedelta | None:
         """After a wrong answer: paused from the fifth in a row on, doubling; the pause, or None before that."""
         if self.failures < PAUSE_AT:
             return None
         pause: timedelta = min(PAUSE_FIRST * 2 ** min(self.failures - PAUSE_AT, 10), PAUSE_LONGEST)
-        later = Q(paused_until__isnull=True) | Q(paused_until__lt=now + pause)
-        Device.objects.filter(later, pk=self.pk, failures__gte=PAUSE_AT).update(paused_until=now + pause)
+        still = Q(failures__gte=PAUSE_AT)  # a right answer at the same moment has cleared them
+        Device.objects.filter(still, pk=self.pk).update(paused_until=now + pause, held_until=None)
         return pause
 
     def spend(self, proof: "Proof", now: datetime) -> bool:
@@ -193,7 +202,7 @@ class Device(OtpDevice):
             guard &= Q(counter__lt=proof.counter)
             columns["counter"] = proof.counter
         changed: int = Device.objects.filter(guard, pk=self.pk, user_id=self.user_id).update(
-            state=State.ACTIVE, failures=0, paused_until=None, last_used_at=now, **columns
+            state=State.ACTIVE, failures=0, paused_until=None, held_until=None, last_used_at=now, **columns
         )
         return changed == 1
 
@@ -216,12 +225,16 @@ def _uuid_parameter(value: UUID) -> Any:
     return value if connection.features.has_native_uuid_field else value.hex
 
 
-def forget_pending(pk: int | None) -> None:
-    """The device is gone if it is an enrolment that was not confirmed."""
-    Device.objects.filter(PENDING, pk=pk).delete()
+def lock_pending(which: Q) -> list[int]:
+    """The keys of the unconfirmed enrolments found, locked until the transaction ends.
+
+    Deleted by these keys and no other condition: Django selects first and deletes by key then, which would hit a device
+    that was confirmed between the two.
+    """
+    return list(Device.objects.select_for_update().filter(PENDING, which).values_list("pk", flat=True))
 
 
-def forget_unconfirmed(user_id: int, now: datetime) -> None:
-    """Enrolments of this person that were begun long ago and never confirmed are gone."""
-    stale = Device.objects.filter(PENDING, user_id=user_id, created_at__lt=now - UNCONFIRMED_LIFE)
-    stale.delete()
+def forget_pending(which: Q) -> None:
+    """The unconfirmed enrolments found are gone."""
+    with transaction.atomic():
+        Device.objects.filter(pk__in=lock_pending(which)).delete()

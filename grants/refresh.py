@@ -49,10 +49,13 @@ class Pair:
         }
 
 
-def start(*, person: UUID, device: UUID, amr: list[str], acr: str, staff: bool, client: Client, now: datetime) -> Pair:
-    """A new family of our own client and its first pair."""
+def start(
+    *, sid: UUID, person: UUID, device: UUID, amr: list[str], acr: str, staff: bool, client: Client, now: datetime
+) -> Pair:
+    """A new family of our own client, under this sid, and its first pair."""
     expires_at = now + (LONGEST_STAFF if staff else LONGEST)
     family = RefreshFamily.objects.create(
+        uuid=sid,
         person=person,
         device=device,
         client_id=access.OWN_CLIENT,

@@ -1,5 +1,6 @@
 """Who is at the other end of a request: address, user agent, request id."""
 
+import contextlib
 import ipaddress
 import re
 import uuid
@@ -35,10 +36,8 @@ def address(request: HttpRequest) -> str:
     hops = settings.TRUSTED_PROXIES
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
     for candidate in ([forwarded[-hops]] if 0 < hops <= len(forwarded) else []) + [peer]:
-        try:
-            return str(ipaddress.ip_address(candidate))
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(candidate.replace("%", "?")))  # a scope id is no address of a client
     return ""
 
 

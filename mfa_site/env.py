@@ -155,6 +155,6 @@ def database(url: str, root: Path) -> dict[str, Any]:
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
             # A connection per request costs 16 ms of CPU; the pool keeps them open and drops dead ones.
-            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 16, "timeout": 10}},
+            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 32, "timeout": 10}},
         }
     raise ImproperlyConfigured(f"{PREFIX}DATABASE_URL starts with sqlite:// or postgres://, not {parts.scheme}://.")

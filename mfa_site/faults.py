@@ -3,11 +3,12 @@
 import logging
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import is_valid_path
 from django.utils.translation import gettext as _
 
-from mfa_site.api import problem
+from mfa_site.api import SAFE, problem
 from mfa_site.errors import Reason, Refused
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,9 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404."""
+    """Django's handler404; an address that only lacks its slash is told where it is."""
+    if request.method in SAFE and not for_machines(request) and is_valid_path(request.path_info + "/"):
+        return HttpResponseRedirect(request.get_full_path(force_append_slash=True))
     return refuse(request, Refused(Reason.NOT_FOUND))
 
 

@@ -66,7 +66,6 @@ MIDDLEWARE = [
     "mfa_site.middleware.Frame",
     "accounts.middleware.who",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]

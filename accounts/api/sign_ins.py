@@ -111,17 +111,22 @@ def granting(request: HttpRequest, kind: str, caller: Client, now: datetime) -> 
 
 def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
     """A new refresh family and its first pair of tokens."""
-    user, device = passed.user, passed.device
+    user = passed.user
     pair = refresh.start(
-        person=user.uuid, device=device.uuid, amr=passed.amr, acr=passed.acr, staff=user.is_staff, client=caller, now=now
+        sid=passed.sid,
+        person=user.uuid,
+        device=passed.device.uuid,
+        amr=passed.amr,
+        acr=passed.acr,
+        staff=user.is_staff,
+        client=caller,
+        now=now,
     )
     return pair.as_json(now)
 
 
 def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
     """A new browser session; the response sets its cookie."""
-    row = session_of(request).sign_in(
-        person_id=passed.user.pk, device_id=passed.device.pk, amr=passed.amr, acr=passed.acr, client=caller, now=now
-    )
+    row = session_of(request).sign_in(passed, caller, now)
     proof = RequestProof(passed.user.uuid, row.uuid, tuple(passed.amr), passed.acr, now, "session")
     return {"me": shapes.me(passed.user, proof), "expires_in": shapes.seconds_until(row.expires_at, now)}

@@ -40,9 +40,6 @@ def signed_in_page(view: View) -> View:
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            proof = proof_of(request)
-            if proof is not None and proof.by != "session":
-                raise Refused(Reason.NOT_SIGNED_IN)  # pages are for browsers; a bearer has no session to show or end
             return view(request, *args, **kwargs)
         except Refused as refused:
             if refused.reason not in (Reason.NOT_SIGNED_IN, Reason.STEP_UP_NEEDED):

@@ -147,9 +147,7 @@ def answer_again(request: HttpRequest, uuid: UUID, device: UUID, refused: Refuse
 def open_session(request: HttpRequest, passed: Passed) -> None:
     """Both factors passed: this browser has a session of its own, under a new cookie and CSRF value."""
     now, caller = timezone.now(), client(request)
-    session_of(request).sign_in(
-        person_id=passed.user.pk, device_id=passed.device.pk, amr=passed.amr, acr=passed.acr, client=caller, now=now
-    )
+    session_of(request).sign_in(passed, caller, now)
     rotate_token(request)
 
 

@@ -38,8 +38,9 @@ STRENGTH = 40
 
 ALGORITHMS = (-7, -8, -257)  # ES256, EdDSA, RS256 (Windows Hello needs it), in this order of preference
 TIMEOUT_MS = 120_000  # the browser's; the challenge itself lives as long as the sign-in
-MAX_CREDENTIAL_ID = 1023  # bytes, WebAuthn 7.1 step 25
+CREDENTIAL_ID_BYTES = range(16, 1024)  # WebAuthn 4 and 7.1 step 25
 MAX_KEYS = 64  # as many as are ever listed for exclusion
+FORMAT = re.compile(r"\A[!-~]{1,32}\Z")  # WebAuthn 8.1
 TRANSPORT = re.compile(r"\A[a-z0-9-]{1,20}\Z")
 FLAG = AuthenticatorData.FLAG
 
@@ -120,8 +121,10 @@ def confirm(device: Device, answer: dict[str, Any], kept: str, site: Site, now: 
     data = attestation.auth_data
     _check_authenticator_data(data, site.rp_id, site)
     credential = data.credential_data
-    if credential is None or credential.credential_id != credential_id or len(credential_id) > MAX_CREDENTIAL_ID:
+    if credential is None or credential.credential_id != credential_id or len(credential_id) not in CREDENTIAL_ID_BYTES:
         raise Refused(Reason.CREDENTIAL_ID)
+    if not isinstance(attestation.fmt, str) or not FORMAT.match(attestation.fmt):
+        raise Refused(Reason.ASSERTION_UNREADABLE)
     _check_public_key(credential.public_key)
     if Device.objects.filter(credential_id=credential_id).exists():
         raise Refused(Reason.CREDENTIAL_TAKEN)
@@ -133,7 +136,7 @@ def confirm(device: Device, answer: dict[str, Any], kept: str, site: Site, now: 
         "rp_id": site.rp_id,
         "backup_eligible": bool(data.flags & FLAG.BE),
         "backup_state": bool(data.flags & FLAG.BS),
-        "attestation": str(attestation.fmt)[:32],
+        "attestation": attestation.fmt,
     }
     return Proof(counter=data.counter, user_verified=bool(data.flags & FLAG.UV), columns=columns)
 
