@@ -133,7 +133,9 @@ def answer(data: dict[str, Any], status: int = 200) -> JsonResponse:
 
 def empty() -> HttpResponse:
     """204."""
-    return HttpResponse(status=204)
+    response = HttpResponse(status=204)
+    del response["Content-Type"]
+    return response
 
 
 def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
@@ -165,7 +167,7 @@ def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
 
 # For developers who read a log; the code is what programs go by.
 DETAILS = {
-    "malformed": "The body is not the JSON object that this call takes.",
+    "malformed": "The request is not what this call takes: see the body, the query and the headers.",
     "unknown_field": "The body has a field that this call does not know.",
     "not_signed_in": "No valid session or access token came with the call.",
     "bad_credentials": "The name and password do not go together.",

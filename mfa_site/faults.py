@@ -12,7 +12,7 @@ from mfa_site.api import SAFE, problem
 from mfa_site.errors import Reason, Refused
 
 log = logging.getLogger(__name__)
-MACHINE_PATHS = ("/api/", "/oauth2/", "/.well-known/")
+MACHINE_PATHS = ("/api/", "/oauth2/", "/.well-known/", "/livez", "/readyz")
 
 
 def for_machines(request: HttpRequest) -> bool:

@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
 
 env.refuse_unknown()
-DEBUG = env.flag("DEBUG")
+DEVELOPMENT = env.flag("DEBUG")
 DEMO = env.flag("DEMO")
-LOCAL = DEBUG or DEMO
+LOCAL = DEVELOPMENT or DEMO
+DEBUG = False  # Django's own debug pages show settings and local variables; the traceback is in the log
 
 BASE_URL = env.base_url(LOCAL)
 _base = urlsplit(BASE_URL)
@@ -126,11 +127,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = ROOT / "staticfiles"
 STATICFILES_DIRS = [ROOT / "static"]
 WHITENOISE_USE_FINDERS = LOCAL
-WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_AUTOREFRESH = DEVELOPMENT
 if not LOCAL:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     }
 
-LOGGING = logs.config(env.text("LOG_FORMAT", "text" if DEBUG else "json"))
+LOGGING = logs.config(env.text("LOG_FORMAT", "text" if DEVELOPMENT else "json"))

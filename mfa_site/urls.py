@@ -3,10 +3,11 @@
 from django.urls import include, path
 
 from mfa_site import health
+from mfa_site.api import resource
 
 urlpatterns = [
-    path("livez", health.livez),
-    path("readyz", health.readyz),
+    path("livez", resource(GET=health.livez)),
+    path("readyz", resource(GET=health.readyz)),
     path("", include("accounts.urls")),
 ]
 

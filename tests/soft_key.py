@@ -113,7 +113,7 @@ class SoftKey:
         rp_id: str | None = None,
         public: dict[int, Any] | None = None,
         extra: bytes = b"",
-        fmt: str = "none",
+        fmt: Any = "none",
         **members: Any,
     ) -> dict[str, Any]:
         """A registration with attestation `none`."""

@@ -245,6 +245,14 @@ def test_junk_cookies_and_headers_are_a_stranger() -> None:
         assert "Bearer" in answer["WWW-Authenticate"]
 
 
+def test_a_name_of_combining_marks_costs_no_more_than_another(alice: Person) -> None:
+    name = "\u0345" * 9_000 + "\u0301" * 9_000 + "\u0334" * 9_000
+    began = time.process_time()
+    answer = send("/api/v1/sign-ins", json.dumps({"username": name, "password": "x"}, ensure_ascii=False).encode())
+    assert code_of(answer) == (401, "bad_credentials")
+    assert time.process_time() - began < 0.5
+
+
 def test_a_foreign_host_is_refused() -> None:
     assert Client().get("/sign-in/", HTTP_HOST="evil.example").status_code == 400
 
@@ -252,7 +260,16 @@ def test_a_foreign_host_is_refused() -> None:
 def test_the_list_of_devices_refuses_strange_pages() -> None:
     person = make_person("totp", "fido2")
     api = Api(Api().sign_in(person)["access_token"])
-    for query in ("limit=0", "limit=-1", "limit=101", "limit=x", "limit=９", "limit=" + "9" * 50):
+    for query in (
+        "limit=0",
+        "limit=-1",
+        "limit=101",
+        "limit=x",
+        "limit=９",
+        "limit=" + "9" * 50,
+        "limit=000001" + "0" * 5000,
+        "limit=0000019999",
+    ):
         assert code_of(api.get(f"devices?{query}")) == (400, "malformed"), query
     for query in ("after=x", "after=00000000-0000-0000-0000-000000000000"):
         assert code_of(api.get(f"devices?{query}")) == (404, "not_found")

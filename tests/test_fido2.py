@@ -189,6 +189,9 @@ WRONG_REGISTRATIONS: dict[str, tuple[dict[str, Any], Reason]] = {
     "the wrong type of key": ({"public": {1: 3, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)}}, Reason.CREDENTIAL_KEY),
     "a point off the curve": ({"public": {1: 2, 3: -7, -1: 1, -2: b"\1" * 32, -3: b"\1" * 32}}, Reason.CREDENTIAL_KEY),
     "another curve": ({"public": {1: 2, 3: -7, -1: 2, -2: b"\1" * 32, -3: b"\1" * 32}}, Reason.CREDENTIAL_KEY),
+    "a NUL in the format": ({"fmt": "no\0ne"}, Reason.ASSERTION_UNREADABLE),
+    "a format that is no text": ({"fmt": ["none"]}, Reason.ASSERTION_UNREADABLE),
+    "a long format": ({"fmt": "n" * 33}, Reason.ASSERTION_UNREADABLE),
     "a short RSA key": ({"public": {1: 3, 3: -257, -1: b"\xff" * 128, -2: b"\1\0\1"}}, Reason.CREDENTIAL_KEY),
     "a huge RSA key": ({"public": {1: 3, 3: -257, -1: b"\xff" * 2048, -2: b"\1\0\1"}}, Reason.CREDENTIAL_KEY),
 }
@@ -211,13 +214,14 @@ def test_a_credential_id_is_unique_across_all_people() -> None:
     assert reason_of(lambda: enrol(key)) is Reason.CREDENTIAL_TAKEN
 
 
-def test_a_credential_id_has_at_most_1023_bytes() -> None:
+def test_a_credential_id_has_16_to_1023_bytes() -> None:
     key = SoftKey()
     key.credential_id = secrets.token_bytes(1023)
     device, _ = enrol(key)
     assert sign_in(device, key).counter == 1
-    key.credential_id = secrets.token_bytes(1024)
-    assert reason_of(lambda: enrol(key)) is Reason.CREDENTIAL_ID
+    for length in (0, 15, 1024):
+        key.credential_id = secrets.token_bytes(length)
+        assert reason_of(lambda: enrol(key)) is Reason.CREDENTIAL_ID
 
 
 def test_transports_come_back_as_they_were_given_smart_card_included() -> None:

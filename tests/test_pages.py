@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn
 from devices.models import Device
-from tests.conftest import Person
+from tests.conftest import Api, Person
 
 pytestmark = pytest.mark.django_db
 
@@ -140,6 +140,14 @@ def test_next_leads_back_to_where_one_wanted_to_go(alice: Person) -> None:
     browser = Browser().go("/account/devices/")
     assert browser.at == "/sign-in/?next=%2Faccount%2Fdevices%2F"
     assert Browser().sign_in(alice, "/account/devices/").at == "/account/devices/"
+
+
+def test_a_bearer_means_nothing_on_pages(alice: Person) -> None:
+    token = Api().sign_in(alice)["access_token"]
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    for path in ("/account/", "/account/devices/add/totp/"):
+        assert client.get(path).headers["Location"].startswith("/sign-in/")
+    assert Device.objects.count() == 1, "no enrolment was begun"
 
 
 def test_only_the_browser_that_began_a_sign_in_can_go_on(alice: Person, mallory: Person) -> None:

@@ -8,15 +8,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import demo
 from accounts.models import SignIn, User
-from devices.models import Device, Kind
+from devices.kinds import Proof, totp
+from devices.models import Device, Kind, forget_pending
 from grants.models import RefreshToken
 from tests.conftest import Api, Person, code_of, make_person
 
@@ -173,12 +176,65 @@ def test_one_enrolment_is_confirmed_once() -> None:
             handle = Api().start(person)
             begun = Api().post("sign-ins/enrol", {"sign_in": handle, "kind": "totp"}).json()
             row = Device.objects.get(uuid=begun["device"]["uuid"])
-            from devices.kinds import totp
-
             body = {"sign_in": handle, "device": str(row.uuid), "answer": totp.code_now(row, timezone.now())}
             seen = outcomes(crowd.post(lambda api: api.post("sign-ins/enrol/confirm", body)))  # noqa: B023
             assert seen[(200, "")] == 1, seen
             assert all(status in (401, 404, 409) for status, _ in set(seen) - {(200, "")}), seen
+
+
+def test_confirming_and_beginning_anew_at_once_never_deadlocks() -> None:
+    with Crowd() as crowd:
+        for person in people()[: max(3, ROUNDS // 10)]:
+            handle = Api().start(person)
+            begun = Api().post("sign-ins/enrol", {"sign_in": handle, "kind": "totp"}).json()["device"]["uuid"]
+            code = totp.code_now(Device.objects.get(uuid=begun), timezone.now())
+            calls = [
+                ("sign-ins/enrol/confirm", {"sign_in": handle, "device": begun, "answer": code}),
+                ("sign-ins/enrol", {"sign_in": handle, "kind": "fido2"}),
+                ("sign-ins/cancel", {"sign_in": handle}),
+            ] * AT_ONCE
+            answers = crowd.post(lambda api: api.post(*calls.pop()))  # noqa: B023
+            assert {answer.status_code for answer in answers} <= {200, 201, 204, 401, 404, 409}
+            signed_in = [answer for answer in answers if answer.status_code == 200]
+            cancelled = [answer for answer in answers if answer.status_code == 204]
+            assert len(signed_in) + len(cancelled) <= 1
+            assert Device.objects.filter(user=person.user, state="active").count() == len(signed_in)
+
+
+def test_right_and_wrong_answers_at_once_never_deadlock() -> None:
+    with Crowd() as crowd:
+        for person in people("totp")[: max(3, ROUNDS // 10)]:
+            Device.objects.filter(pk=person.app.pk).update(failures=4)
+            handle = Api().start(person)
+            codes = [person.code(), person.wrong_code(), person.wrong_code()] * AT_ONCE
+            seen = outcomes(crowd.post(lambda api: api.answer(handle, person.app, codes.pop())))  # noqa: B023
+            assert seen[(200, "")] <= 1
+            assert set(seen) <= {(200, ""), (401, "wrong_answer"), (429, "too_many_attempts"), *LOSERS}, seen
+
+
+def test_the_cap_on_waiting_enrolments_holds_in_a_crowd() -> None:
+    person = make_person("totp")
+    token = Api().sign_in(person)["access_token"]
+    with Crowd() as crowd:
+        answers = crowd.post(lambda api: Api(token).post("devices", {"kind": "totp"}))
+    assert Counter(answer.status_code for answer in answers) == {201: 5, 429: AT_ONCE - 5}
+
+
+def test_a_device_confirmed_while_stale_ones_are_swept_stays() -> None:
+    """Django's delete selects first and deletes by key; the rows are locked between, and looked at again."""
+    old = timezone.now() - timedelta(minutes=11)
+    with Crowd() as crowd:
+        for person in people()[: max(3, ROUNDS // 10)]:
+            row = Device(user=person.user, kind="totp", name="App", created_at=old)
+            row.seed = b"x" * 20
+            row.save()
+            sweep = Q(user=person.user, created_at__lt=timezone.now() - timedelta(minutes=10))
+            turns: list[Any] = [
+                lambda: forget_pending(sweep),  # noqa: B023
+                lambda: row.activate(Proof(counter=7), "App", timezone.now()),  # noqa: B023
+            ] * AT_ONCE
+            confirmed = crowd.post(lambda _api: turns.pop()())  # noqa: B023
+            assert Device.objects.filter(pk=row.pk, state="active").count() == confirmed.count(True) <= 1
 
 
 def test_the_last_two_devices_are_not_removed_at_once() -> None:

@@ -124,6 +124,7 @@ def test_every_code_of_the_api_has_a_sentence() -> None:
         (2, "203.0.113.9", "192.0.2.1"),
         (1, "not an address", "192.0.2.1"),
         (1, "2001:db8::1", "2001:db8::1"),
+        (1, "fe80::1%" + "a" * 100, "192.0.2.1"),
     ],
 )
 def test_only_declared_proxies_are_believed(rf: object, settings: object, hops: int, forwarded: str, expected: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import SignIn
+from audit.models import Event
 from tests.conftest import Api, Person, code_of
 
 pytestmark = pytest.mark.django_db
@@ -174,6 +175,26 @@ def test_a_changed_password_and_a_disabled_person_end_sign_ins_in_progress(api: 
     mallory.user.save()
     assert code_of(api.answer(first, alice.app, alice.code())) == (401, "sign_in_over")
     assert code_of(api.answer(second, mallory.app, mallory.code())) == (401, "sign_in_over")
+
+
+def test_a_paused_attempt_is_written_down_and_signed_in_says_where(api: Api, alice: Person) -> None:
+    handle = api.start(alice)
+    for _ in range(4):
+        api.answer(handle, alice.app, alice.wrong_code())
+    pair = api.answer(handle, alice.app, alice.code()).json()
+    sid = jwt.decode(pair["access_token"], options={"verify_signature": False})["sid"]
+    assert str(Event.objects.get(act="signed_in").sid) == sid
+    other = api.start(alice)
+    alice.app.__class__.objects.update(failures=5, paused_until=timezone.now() + timedelta(seconds=20))
+    api.answer(other, alice.app, alice.code(1))
+    assert Event.objects.latest("id").reason == "TOO_MANY_ATTEMPTS"
+
+
+def test_refused_passwords_of_one_name_can_be_found_without_it(api: Api, alice: Person) -> None:
+    for name in ("alice", "ALICE", "bob"):
+        api.post("sign-ins", {"username": name, "password": "wrong"})
+    names = [event.about["name"] for event in Event.objects.filter(act="password_refused").order_by("id")]
+    assert names[0] == names[1] != names[2] and "alice" not in names[0]
 
 
 def test_a_finished_a_cancelled_and_an_expired_sign_in_are_over(api: Api, alice: Person) -> None:

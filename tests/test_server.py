@@ -1,0 +1,70 @@
+"""The WSGI application itself, below what a test client passes through."""
+
+import io
+from typing import Any
+
+import pytest
+
+from mfa_site.wsgi import application
+from tests.conftest import Person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STRANGE = ["unicode_escape", "raw_unicode_escape", "utf-16", "nothing", "\xff"]
+CHARSETS = ["hex", "rot13", "zlib", "undefined", "punycode", "idna", *STRANGE]
+
+
+def call(method: str, path: str, body: bytes = b"", **environ: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of one request."""
+    seen: dict[str, Any] = {}
+    path, _, query = path.partition("?")
+    given = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8000",
+        "HTTP_HOST": "localhost:8000",
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": io.StringIO(),
+        **environ,
+    }
+
+    def start(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
+        seen["status"], seen["headers"] = int(status.split()[0]), dict(headers)
+
+    text = b"".join(application(given, start))
+    return seen["status"], seen["headers"], text
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_no_charset_that_a_client_names_is_a_fault(alice: Person, charset: str) -> None:
+    assert call("GET", "/livez?a=b", CONTENT_TYPE=f"a/b; charset={charset}")[0] == 200
+    form = f"application/x-www-form-urlencoded; charset={charset}"
+    status, _, text = call("POST", "/oauth2/token", b"grant_type=refresh_token&refresh_token=x", CONTENT_TYPE=form)
+    assert (status, text) == (400, b'{"error": "invalid_grant"}')
+    parts = b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\n\\ud800\r\n--x--\r\n'
+    for kind in (f"multipart/form-data; boundary=x; charset={charset}", form):
+        assert call("POST", "/sign-in/", parts, CONTENT_TYPE=kind)[0] == 403, "no CSRF field, and no fault"
+    json = f"application/json; charset={charset}"
+    body = b'{"username": "alice", "password": "a-long-enough-password"}'
+    assert call("POST", "/api/v1/sign-ins", body, CONTENT_TYPE=json)[0] == 201
+
+
+def test_a_foreign_host_gets_the_whole_frame() -> None:
+    status, headers, _ = call("GET", "/sign-in/", HTTP_HOST="evil.example")
+    assert status == 400
+    assert "Content-Security-Policy" in headers and "X-Request-ID" in headers and headers["Cache-Control"] == "no-store"
+
+
+def test_a_body_that_breaks_off_is_no_fault() -> None:
+    class Broken(io.BytesIO):
+        def read(self, *args: Any) -> bytes:
+            raise OSError("gone")
+
+    environ: dict[str, Any] = {"CONTENT_LENGTH": "10", "CONTENT_TYPE": "application/json", "wsgi.input": Broken()}
+    assert call("POST", "/api/v1/sign-ins", **environ)[0] == 400
