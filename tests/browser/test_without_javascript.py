@@ -54,7 +54,7 @@ def test_a_device_is_added_renamed_and_removed(page: Page, transactional_db: Non
 
     page.get_by_label("Name").fill("Old phone")
     page.get_by_role("button", name="Rename").click()
-    expect(page.get_by_role("status")).to_have_text("The device is now called Old phone.")
+    expect(page.get_by_role("status")).to_have_text("The device is now called “Old phone”.")
 
     page.get_by_text("Remove this device").click()
     page.get_by_role("button", name="Remove", exact=True).click()
