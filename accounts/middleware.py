@@ -103,7 +103,9 @@ def keep_session(request: HttpRequest, response: HttpResponseBase) -> None:
     session: Any = request.session
     if session.accessed:
         patch_vary_headers(response, ("Cookie",))
-    if session.modified and response.status_code < 500:
+    if response.status_code >= 500:
+        return  # what the session was about to become was rolled back
+    if session.modified:
         session.save()
     cookie: dict[str, Any] = {"path": "/", "samesite": "Lax", "secure": settings.SESSION_COOKIE_SECURE, "httponly": True}
     if session.new_value and session.row is not None:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -48,7 +48,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 @needs()
 def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One device: rename it, remove it."""
-    row = own(request, uuid)
+    row = own_devices.one(person(request), uuid)
     form = NameForm(request.POST if request.POST.get("action") == "rename" else None, initial={"name": row.name})
     error, status = "", 200
     if request.method == "POST":
@@ -65,14 +65,6 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
     return render(request, "accounts/device.html", context, status=status)
-
-
-def own(request: HttpRequest, uuid: UUID) -> Device:
-    """The person's device, or the 404 page."""
-    try:
-        return own_devices.one(person(request), uuid)
-    except Refused:
-        raise Http404 from None
 
 
 def opened_this(request: HttpRequest, row: Device) -> bool:
@@ -106,7 +98,7 @@ def add_choice(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
     if kind not in Kind.values:
-        raise Http404
+        raise Refused(Reason.NOT_FOUND)
     user, sid, now, caller = person(request), check(request).sid, timezone.now(), client(request)
 
     def begun() -> enrolment.Begun:

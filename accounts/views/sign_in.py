@@ -1,8 +1,10 @@
 """The pages of signing in: name and password, then a device; or the first device of a new account."""
 
+import functools
+from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token, rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +17,7 @@ from accounts.models import SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import HINT_COOKIE, first_error, refuse_in_form, remember_device, safe_next
+from accounts.views.frame import HINT_COOKIE, View, first_error, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
 from devices.models import Device, Kind
@@ -47,107 +49,100 @@ def start(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/sign_in.html", shown, status=status)
 
 
-def begun_here(request: HttpRequest, uuid: UUID) -> SignIn:
-    """The open sign-in, if this very browser began it; Refused SIGN_IN_OVER for anybody else."""
-    if not session_of(request).began(uuid):
-        raise Refused(Reason.SIGN_IN_OVER)
-    return signin.by_uuid(uuid, timezone.now())
+def sign_in_page(view: View) -> View:
+    """The view gets the open sign-in that this very browser began; everybody else reads "start again"."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, uuid: UUID, **kwargs: Any) -> HttpResponse:
+        try:
+            if not session_of(request).began(uuid):
+                raise Refused(Reason.SIGN_IN_OVER)
+            return view(request, signin.by_uuid(uuid, timezone.now()), **kwargs)
+        except Refused as refused:
+            if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
+                raise
+            return over(request)
+
+    return guarded
 
 
-def over(request: HttpRequest, refused: Refused) -> HttpResponse:
+def over(request: HttpRequest) -> HttpResponse:
     """A sign-in that is over: on to the account if another tab finished it, else "start again"."""
-    if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
-        raise refused
     if proof_of(request) is not None:
         return redirect("account")
     return render(request, "accounts/over.html", {"sentence": sentence(Refused(Reason.SIGN_IN_OVER))}, status=401)
 
 
 @require_safe
-def second_step(request: HttpRequest, uuid: UUID) -> HttpResponse:
+@sign_in_page
+def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """On to the remembered, else the strongest usable device; to enrolling, or to the list where there is none."""
-    try:
-        sign_in = begun_here(request, uuid)
-    except Refused as refused:
-        return over(request, refused)
     if sign_in.state == SignIn.State.ENROLLING:
-        return redirect("first-device", uuid)
+        return redirect("first-device", sign_in.uuid)
     usable = usable_devices(request, sign_in)
-    return redirect("answer", uuid, usable[0].uuid) if usable else redirect("methods", uuid)
+    return redirect("answer", sign_in.uuid, usable[0].uuid) if usable else redirect("methods", sign_in.uuid)
 
 
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
-    rows = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)]
+    rows = [row for row in Device.of(sign_in.person.pk) if row.is_usable(now)]
     return policy.in_order(rows, request.COOKIES.get(HINT_COOKIE, ""))
 
 
 @require_safe
-def methods(request: HttpRequest, uuid: UUID) -> HttpResponse:
+@sign_in_page
+def methods(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """Every device that may be used now."""
-    try:
-        sign_in = begun_here(request, uuid)
-    except Refused as refused:
-        return over(request, refused)
+    return methods_page(request, sign_in)
+
+
+def methods_page(request: HttpRequest, sign_in: SignIn, error: str = "", status: int = 200) -> HttpResponse:
+    """The list, with what went wrong before it."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-    return render(request, "accounts/methods.html", {"sign_in": sign_in, "rows": rows})
+    return render(request, "accounts/methods.html", {"sign_in": sign_in, "rows": rows, "error": error}, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def answer(request: HttpRequest, uuid: UUID, device: UUID) -> HttpResponse:
+@sign_in_page
+def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
     """One device: a code field, or the security-key button."""
-    now, caller = timezone.now(), client(request)
+    if request.method != "POST":
+        return answer_page(request, sign_in, device)
+    row = Device.objects.filter(uuid=device, user=sign_in.person).first()
+    if row is None:
+        raise Refused(Reason.NOT_FOUND)
+    form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
+    if not form.is_valid():
+        return answer_page(request, sign_in, device, first_error(form), 400)
     try:
-        sign_in = begun_here(request, uuid)
-        if request.method != "POST":
-            return answer_page(request, sign_in, device)
-        row = Device.objects.filter(uuid=device, user_id=sign_in.user_id).first()
-        if row is None:
-            raise Http404
-        form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
-        if not form.is_valid():
-            return answer_page(request, sign_in, device, first_error(form), 400)
+        now, caller = timezone.now(), client(request)
         signin.answer(sign_in, device, form.given, lambda passed: open_session(request, passed), caller, now)
-        return gone_in(request, sign_in, device)
     except Refused as refused:
-        if refused.reason is Reason.NOT_FOUND:
-            raise Http404 from None
-        if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
-            return over(request, refused)
-        return answer_again(request, uuid, device, refused)
+        return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
+    return gone_in(request, sign_in, device)
 
 
 def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str = "", status: int = 200) -> HttpResponse:
-    """The page for this device, with a new challenge where the device needs one."""
-    row, shown = signin.choose(sign_in, device, timezone.now())
-    kind = kinds.module(row.kind)
+    """The page for this device, with a new challenge where it needs one; the list if the device must rest now."""
+    try:
+        row, shown = signin.choose(sign_in, device, timezone.now())
+    except Refused as refused:
+        if refused.reason not in (Reason.TOO_MANY_ATTEMPTS, Reason.DEVICE_NOT_USABLE):
+            raise
+        # A key that was suspended for its answer: that reason, not that it is unusable now.
+        keep = error and refused.reason is Reason.DEVICE_NOT_USABLE
+        return methods_page(request, sign_in, error if keep else sentence(refused), refused.reason.status)
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown.shown)
-    template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
-    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
+    template = "accounts/code.html" if kinds.module(row.kind).ANSWER is str else "accounts/key.html"
+    context = {"sign_in": sign_in, "device": row, "error": error, "options": shown.shown.get("public_key")}
     return render(request, template, context, status=status)
-
-
-def answer_again(request: HttpRequest, uuid: UUID, device: UUID, refused: Refused) -> HttpResponse:
-    """After a refusal: the same page with the reason in words, or the list if the device must rest now."""
-    try:
-        sign_in = begun_here(request, uuid)
-        return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
-    except Refused as then:
-        if then.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
-            return over(request, then)
-        rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-        # A key that was suspended for its answer: the reason, not that it is now unusable.
-        told = refused if then.reason is Reason.DEVICE_NOT_USABLE else then
-        context = {"sign_in": sign_in, "rows": rows, "error": sentence(told)}
-        return render(request, "accounts/methods.html", context, status=told.reason.status)
 
 
 def open_session(request: HttpRequest, passed: Passed) -> None:
     """Both factors passed: this browser has a session of its own, under a new cookie and CSRF value."""
-    now, caller = timezone.now(), client(request)
-    session_of(request).sign_in(passed, caller, now)
+    session_of(request).sign_in(passed, client(request), timezone.now())
     rotate_token(request)
 
 
@@ -157,41 +152,35 @@ def gone_in(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse
 
 
 @require_POST
-def cancel(request: HttpRequest, uuid: UUID) -> HttpResponse:
+@sign_in_page
+def cancel(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The sign-in is over; back to the start."""
-    try:
-        signin.cancel(begun_here(request, uuid), client(request), timezone.now())
-    except Refused as refused:
-        return over(request, refused)
+    signin.cancel(sign_in, client(request), timezone.now())
     return redirect("sign-in")
 
 
 @require_safe
-def enrol_choice(request: HttpRequest, uuid: UUID) -> HttpResponse:
+@sign_in_page
+def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The first device of a new account: which kind?"""
-    try:
-        sign_in = begun_here(request, uuid)
-        if sign_in.state != SignIn.State.ENROLLING:
-            raise Refused(Reason.WRONG_STATE)
-    except Refused as refused:
-        return over(request, refused)
-    return render(request, "accounts/first_device.html", {"uuid": uuid, "rows": kinds_to_add()})
+    if sign_in.state != SignIn.State.ENROLLING:
+        raise Refused(Reason.WRONG_STATE)
+    return render(request, "accounts/first_device.html", {"sign_in": sign_in, "rows": kinds_to_add()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def enrol(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
+@sign_in_page
+def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     """The first device of a new account: scan or touch, confirm, signed in."""
     if kind not in Kind.values:
-        raise Http404
+        raise Refused(Reason.NOT_FOUND)
     now, caller = timezone.now(), client(request)
 
     def begun() -> enrolment.Begun:
-        sign_in = begun_here(request, uuid)
         chosen = Device.objects.filter(pk=sign_in.device_id, kind=kind).exists()
         return enrolment.show_again(sign_in, now) if chosen else enrolment.begin_first(sign_in, kind, "", caller, now)
 
     def confirmed(given: object) -> HttpResponse:
-        sign_in = begun_here(request, uuid)
         pending = Device.objects.filter(pk=sign_in.device_id, kind=kind).first()
         if pending is None:
             raise Refused(Reason.NO_CHALLENGE)
@@ -199,9 +188,9 @@ def enrol(request: HttpRequest, uuid: UUID, kind: str) -> HttpResponse:
         return gone_in(request, sign_in, pending.uuid)
 
     try:
-        return enrol_page(request, kind, begun, confirmed, back=reverse("first-device", args=[uuid]))
+        return enrol_page(request, kind, begun, confirmed, back=reverse("first-device", args=[sign_in.uuid]))
     except Refused as refused:
-        if refused.reason is Reason.TOO_MANY_ATTEMPTS:
-            context = {"uuid": uuid, "rows": kinds_to_add(), "error": sentence(refused)}
-            return render(request, "accounts/first_device.html", context, status=refused.reason.status)
-        return over(request, refused)
+        if refused.reason is not Reason.TOO_MANY_ATTEMPTS:
+            raise
+        context = {"sign_in": sign_in, "rows": kinds_to_add(), "error": sentence(refused)}
+        return render(request, "accounts/first_device.html", context, status=refused.reason.status)
