@@ -10,13 +10,14 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from accounts.words import sentence
 from devices import kinds
 from devices.kinds import Proof
 from devices.lifecycle import MOVES, State, may_move
 from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind
 from mfa_site.api import DETAILS
 from mfa_site.client import address
-from mfa_site.errors import Reason
+from mfa_site.errors import Reason, Refused
 from tests.conftest import make_person
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +112,13 @@ def test_only_wrong_answers_count_as_failures() -> None:
 
 def test_every_code_of_the_api_has_a_sentence() -> None:
     assert {reason.code for reason in Reason} == set(DETAILS)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_refusal_has_words_for_people(reason: Reason) -> None:
+    said = sentence(Refused(reason, retry_after=90, digits=6, given=5, seconds=30, device="Blue key"))
+    assert said[0].isupper() or said[0] == "“"
+    assert said.endswith(".") and "%" not in said and reason.name not in said
 
 
 @pytest.mark.parametrize(
