@@ -241,6 +241,20 @@ def test_removing_the_device_that_opened_the_session_signs_out(person: Any) -> N
     assert browser.go("/account/").at.startswith("/sign-in/")
 
 
+def test_removing_a_device_ends_what_it_opened_elsewhere(person: Any) -> None:
+    owner = person("totp", "fido2")
+    elsewhere = Api()
+    elsewhere.take_csrf()
+    handle = elsewhere.start(owner)
+    assertion = owner.soft_key.get(elsewhere.challenge(handle, owner.key))
+    assert elsewhere.answer(handle, owner.key, assertion, grant="session").status_code == 200
+    browser = Browser().password(owner)
+    browser.go(f"/sign-in/{browser.at.split('/')[2]}/{owner.app.uuid}/").send(code=owner.code())
+    browser.go(f"/account/devices/{owner.key.uuid}/").send(action="remove")
+    assert BrowserSession.objects.get(device=owner.key).ended_for == "device_removed"
+    assert elsewhere.get("me").status_code == 401
+
+
 def test_changing_devices_with_an_old_proof_asks_to_sign_in_again_and_comes_back(alice: Person) -> None:
     browser = Browser().sign_in(alice)
     BrowserSession.objects.update(auth_time=timezone.now() - timedelta(minutes=6))
