@@ -6,6 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.user import NAME_LENGTH
 from mfa_site import api
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
@@ -16,7 +17,7 @@ class SignInForm(forms.Form):
 
     username = forms.CharField(
         label=_("Username"),
-        max_length=150,
+        max_length=NAME_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True, **PLAIN}),
         error_messages={"required": _("Enter your username."), "max_length": _("No username is that long.")},
     )
@@ -32,12 +33,7 @@ class SignInForm(forms.Form):
 class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 
-    code = forms.CharField(
-        label=_("Code"),
-        max_length=200,
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True, **PLAIN}),
-        error_messages={"required": _("Enter the code that is on the screen now.")},
-    )
+    code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code that is on the screen now.")})
 
     @property
     def given(self) -> str:
@@ -49,7 +45,6 @@ class KeyForm(forms.Form):
     """The browser's WebAuthn answer, put into a hidden field by the script."""
 
     response = forms.CharField(
-        widget=forms.HiddenInput,
         max_length=60_000,
         error_messages={"required": _("Nothing came back from the key. Is it the right one, and plugged in or held close?")},
     )

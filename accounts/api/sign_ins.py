@@ -1,5 +1,6 @@
 """Signing in over the API: password, device, grant."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -51,12 +52,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
 
 def answer(request: HttpRequest) -> HttpResponse:
     """`POST sign-ins/answer`: a right answer is worth a token pair or a session."""
-    given = api.body(request, {"sign_in": str, "device": str, "answer": (str, dict), "grant?": str})
-    now, caller = timezone.now(), client(request)
-    grant = granting(request, given.get("grant", "token"), caller, now)
-    sign_in = signin.by_handle(given["sign_in"], now)
-    device = shapes.uuid(given["device"])
-    return api.answer(signin.answer(sign_in, device, given["answer"], grant, caller, now))
+    return _answered(request, signin.answer)
 
 
 def enrol(request: HttpRequest) -> HttpResponse:
@@ -70,12 +66,15 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 def confirm(request: HttpRequest) -> HttpResponse:
     """`POST sign-ins/enrol/confirm`: the first device is active and its person signed in."""
+    return _answered(request, enrolment.confirm_first)
+
+
+def _answered(request: HttpRequest, carry_out: Callable[..., dict[str, Any]]) -> HttpResponse:
     given = api.body(request, {"sign_in": str, "device": str, "answer": (str, dict), "grant?": str})
     now, caller = timezone.now(), client(request)
     grant = granting(request, given.get("grant", "token"), caller, now)
     sign_in = signin.by_handle(given["sign_in"], now)
-    device = shapes.uuid(given["device"])
-    return api.answer(enrolment.confirm_first(sign_in, device, given["answer"], grant, caller, now))
+    return api.answer(carry_out(sign_in, shapes.uuid(given["device"]), given["answer"], grant, caller, now))
 
 
 def cancel(request: HttpRequest) -> HttpResponse:
