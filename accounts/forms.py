@@ -33,7 +33,7 @@ class SignInForm(forms.Form):
 class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 
-    code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code that is on the screen now.")})
+    code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code that your device shows now.")})
 
     @property
     def given(self) -> str:

@@ -34,6 +34,16 @@ def owner(device: Device) -> UUID | None:
     return device.user.uuid if device.user else None
 
 
+def others_in_use(device: Device) -> list[Device]:
+    """The person's other devices that can answer."""
+    return [row for row in Device.of(device.user_id or 0) if row.pk != device.pk and not row.is_disabled]
+
+
+def is_last(device: Device) -> bool:
+    """Whether nothing else could sign the person in."""
+    return not others_in_use(device)
+
+
 def rename(device: Device, name: str, client: Client) -> None:
     """The device has the new name; Refused MALFORMED for an empty or unprintable one."""
     name = clean_name(name)

@@ -117,12 +117,13 @@ def body(request: HttpRequest, shape: Shape) -> dict[str, Any]:
         raise Refused(Reason.MALFORMED)
     wanted = {name.rstrip("?"): types if isinstance(types, tuple) else (types,) for name, types in shape.items()}
     if given.keys() - wanted.keys():
-        raise Refused(Reason.UNKNOWN_FIELD)
+        raise Refused(Reason.UNKNOWN_FIELD, detail=f"This call takes {', '.join(wanted) or 'no fields'}.")
     for name in shape:
         if not name.endswith("?") and name not in given:
-            raise Refused(Reason.MALFORMED)
-    if any(type(value) not in wanted[name] for name, value in given.items()):
-        raise Refused(Reason.MALFORMED)
+            raise Refused(Reason.MALFORMED, detail=f"{name} is missing.")
+    for name, value in given.items():
+        if type(value) not in wanted[name]:
+            raise Refused(Reason.MALFORMED, detail=f"{name} has the wrong type.")
     return given
 
 
@@ -147,7 +148,7 @@ def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
             "type": "about:blank",
             "title": title,
             "status": reason.status,
-            "detail": DETAILS[reason.code],
+            "detail": refused.facts.get("detail", DETAILS[reason.code]),
             "code": reason.code,
             "request_id": request.META.get("mfa_site.request_id", ""),
         },

@@ -1,8 +1,10 @@
 """How a fault leaves the service: problem details for machines, a page with a next step for people."""
 
 import logging
+import re
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import is_valid_path
@@ -12,6 +14,7 @@ from mfa_site.api import SAFE, problem
 from mfa_site.errors import Reason, Refused
 
 log = logging.getLogger(__name__)
+LOOPBACK = re.compile(r"\A(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?\Z")
 MACHINE_PATHS = ("/api/", "/oauth2/", "/.well-known/", "/livez", "/readyz")
 
 
@@ -30,8 +33,8 @@ def refuse(request: HttpRequest, refused: Refused) -> HttpResponse:
     return response
 
 
-def page(request: HttpRequest, status: int) -> HttpResponse:
-    """The error page for this status, with the request id to quote."""
+def page(request: HttpRequest, status: int, instead: str = "") -> HttpResponse:
+    """The error page for this status, with the request id to quote; `instead` of the usual advice another."""
     titles = {
         400: (_("That request was not complete"), _("Go back, reload the page and try again.")),
         403: (
@@ -49,8 +52,20 @@ def page(request: HttpRequest, status: int) -> HttpResponse:
     title, advice = titles.get(
         status, (_("Something went wrong here"), _("It is our fault, not yours. Try again in a minute."))
     )
-    context = {"title": title, "advice": advice, "request_id": request.META.get("mfa_site.request_id", "")}
+    context = {"title": title, "advice": instead or advice, "request_id": request.META.get("mfa_site.request_id", "")}
     return render(request, "error.html", context, status=status)
+
+
+def wrong_host(request: HttpRequest) -> HttpResponse:
+    """The service was called by a name that is not its own; on this machine by number, where the name is one hop away."""
+    host = request.META.get("HTTP_HOST", "")
+    log.warning("refused host %r", host[:100])
+    if settings.LOCAL and LOOPBACK.match(host) and request.method in SAFE and not for_machines(request):
+        return HttpResponseRedirect(settings.BASE_URL + request.get_full_path())
+    if for_machines(request):
+        return problem(request, Refused(Reason.MALFORMED, detail=f"This service answers only at {settings.BASE_URL}."))
+    advice = _("This service answers only at %(address)s.") % {"address": settings.BASE_URL}
+    return page(request, 400, advice)
 
 
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:

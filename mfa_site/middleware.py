@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from mfa_site import faults
 from mfa_site.client import request_id
@@ -15,6 +16,7 @@ from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import CannotOpen
 
 Next = Callable[[HttpRequest], HttpResponseBase]
+PROBES = ("/livez", "/readyz")
 AWAY = (OperationalError, InterfaceError, CannotOpen)
 
 # No inline script or style anywhere; nobody may frame us; forms go only to us.
@@ -42,6 +44,8 @@ class Frame:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.META["mfa_site.request_id"] = request_id(request)
+        clear_contextvars()
+        bind_contextvars(request_id=request.META["mfa_site.request_id"])  # stands in every log line of this request
         response = self.refused_early(request) or self.get_response(request)
         if response.status_code == 405 and not faults.for_machines(request):
             allowed, response = response["Allow"], faults.page(request, 405)
@@ -57,7 +61,8 @@ class Frame:
         try:
             request.get_host()
         except DisallowedHost:
-            return faults.refuse(request, Refused(Reason.MALFORMED))
+            if request.path not in PROBES:  # those are asked by address
+                return faults.wrong_host(request)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit():
             return faults.refuse(request, Refused(Reason.MALFORMED))

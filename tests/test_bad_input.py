@@ -63,6 +63,11 @@ def test_a_malformed_body_has_its_status_and_code(case: str) -> None:
 CALLS = ["sign-ins", "sign-ins/challenge", "sign-ins/answer", "sign-ins/enrol", "sign-ins/enrol/confirm", "sign-ins/cancel"]
 
 
+def test_the_detail_says_which_field_it_is() -> None:
+    said = [send("/api/v1/sign-ins", body).json()["detail"] for body in (b"{}", b'{"username":1,"password":"x"}', b'{"x":1}')]
+    assert said == ["username is missing.", "username has the wrong type.", "This call takes username, password."]
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("case", BODIES)
 def test_no_call_answers_a_malformed_body_with_a_fault(call: str, case: str) -> None:

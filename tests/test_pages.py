@@ -48,7 +48,7 @@ def test_password_and_code_open_the_account_and_sign_out_closes_it(alice: Person
     browser = Browser().sign_in(alice)
     assert browser.at == "/account/" and "Hello" in browser.text
     browser.send("/sign-out/")
-    assert browser.at == "/sign-in/"
+    assert browser.at == "/sign-in/?signed_out=1" and "You are signed out." in browser.text
     assert browser.go("/account/").at == "/sign-in/?next=%2Faccount%2F"
     assert BrowserSession.objects.get(person=alice.user).ended_for == "signed_out"
 
@@ -102,9 +102,10 @@ def test_after_five_wrong_codes_one_starts_again_and_the_device_rests(alice: Per
     browser = Browser().password(alice)
     for _ in range(5):
         browser.send(code=alice.wrong_code())
-    assert "Start again" in browser.text
+    assert "Start again" in browser.text and "It works again in 30 seconds" in browser.text
     browser.password(alice)
     assert "No device can be used now" in browser.text
+    assert re.search("“Authenticator app” rests for [0-9]+ seconds", browser.text)
     assert "works again in" in browser.go(f"/sign-in/{SignIn.objects.latest('id').uuid}/{alice.app.uuid}/").text
 
 
@@ -313,6 +314,7 @@ def test_an_address_without_its_slash_is_found(client: Client) -> None:
 def test_after_five_wrong_codes_the_picture_is_a_new_one_and_says_so(alice: Person) -> None:
     browser = Browser().sign_in(alice, "/account/devices/add/totp/")
     seed = Device.objects.latest("id").seed
+    assert "Scan the picture again" not in browser.send("/account/devices/add/totp/", code="").text
     for _ in range(4):
         assert "Scan the picture again" not in browser.send("/account/devices/add/totp/", code="000000").text
     assert "Scan the picture again" in browser.send("/account/devices/add/totp/", code="000000").text

@@ -1,10 +1,12 @@
 """The WSGI application itself, below what a test client passes through."""
 
 import io
+import logging
 from typing import Any
 
 import pytest
 
+from mfa_site import logs
 from mfa_site.wsgi import application
 from tests.conftest import Person
 
@@ -59,6 +61,30 @@ def test_a_foreign_host_gets_the_whole_frame() -> None:
     status, headers, _ = call("GET", "/sign-in/", HTTP_HOST="evil.example")
     assert status == 400
     assert "Content-Security-Policy" in headers and "X-Request-ID" in headers and headers["Cache-Control"] == "no-store"
+
+
+def test_by_number_on_this_machine_one_is_led_to_the_name(settings: Any) -> None:
+    status, headers, _ = call("GET", "/sign-in/?next=/account/", HTTP_HOST="127.0.0.1:8000")
+    assert (status, headers["Location"]) == (302, "http://localhost:8000/sign-in/?next=/account/")
+    assert call("POST", "/sign-in/", HTTP_HOST="127.0.0.1:8000")[0] == 400
+    assert call("GET", "/readyz", HTTP_HOST="10.1.2.3")[0] == 200, "probes ask by address"
+    settings.LOCAL = False
+    status, _, text = call("GET", "/sign-in/", HTTP_HOST="127.0.0.1:8000")
+    assert status == 400 and b"This service answers only at http://localhost:8000." in text
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_every_line_of_the_log_has_the_request_id(log_format: str) -> None:
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    settings = logs.config(log_format)["formatters"]["line"]
+    handler.setFormatter(settings.pop("()")(**settings))
+    logging.getLogger("django.request").addHandler(handler)
+    try:
+        call("GET", "/nothing-here/", HTTP_X_REQUEST_ID="find-me-123")
+    finally:
+        logging.getLogger("django.request").removeHandler(handler)
+    assert "find-me-123" in lines.getvalue() and lines.getvalue().count("\n") == 1
 
 
 def test_a_body_that_breaks_off_is_no_fault() -> None:

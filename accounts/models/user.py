@@ -52,6 +52,8 @@ class UserManager(BaseUserManager["User"]):
         user = self.model(username=username, email=self.normalize_email(email), **columns)
         user.username_key = normalised(username)
         user.set_password(password)
+        if self.filter(username_key=user.username_key).exists():
+            raise ValidationError(_("There is already a person called %(name)s."), params={"name": username})
         user.full_clean()
         user.save(using=self._db)
         return user

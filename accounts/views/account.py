@@ -64,6 +64,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
+    context["is_last"] = own_devices.is_last(row)
     return render(request, "accounts/device.html", context, status=status)
 
 
@@ -80,7 +81,7 @@ def removed(request: HttpRequest, row: Device) -> HttpResponse:
     if was_this:
         session_of(request).end("device_removed", timezone.now())
         return redirect("sign-in")
-    say(request, _("“%(name)s” was removed. A key may still list this site; you can delete it there.") % {"name": row.name})
+    say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": row.name})
     return redirect("devices")
 
 
@@ -131,6 +132,6 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         session_of(request).end("signed_out", timezone.now())
         record("signed_out", client=client(request), person=proof.person, sid=proof.sid)
-    response = redirect("sign-in")
+    response = redirect(f"{reverse('sign-in')}?signed_out=1")
     response["Clear-Site-Data"] = '"cache", "storage"'
     return response

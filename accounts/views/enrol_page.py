@@ -27,7 +27,7 @@ def enrol_page(
     request: HttpRequest, kind: str, begun: Callable[[], Begun], confirmed: Callable[[object], HttpResponse], back: str
 ) -> HttpResponse:
     """GET shows what `begun` gives, POST hands the answer to `confirmed`; a refused answer shows the page again."""
-    error, status = "", 200
+    error, status, counted = "", 200, False
     if request.method == "POST":
         form = answer_form(kinds.module(kind).ANSWER)(request.POST)
         if form.is_valid():
@@ -36,7 +36,7 @@ def enrol_page(
             except Refused as refused:
                 if refused.reason in LOST:
                     raise
-                error, status = sentence(refused), refused.reason.status
+                error, status, counted = sentence(refused), refused.reason.status, True
         else:
             error, status = first_error(form), 400
     enrolment = begun()
@@ -48,7 +48,7 @@ def enrol_page(
         "device": enrolment.device,
         "error": error,
         # After five wrong codes, or in a tab that another one overtook, there is a new seed; a counted failure says it is not.
-        "is_new": bool(error) and enrolment.device.failures == 0,
+        "is_new": counted and enrolment.device.failures == 0,
         "back": back,
         "key_groups": groups(enrolment.shown.shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",

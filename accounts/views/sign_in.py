@@ -45,7 +45,7 @@ def start(request: HttpRequest) -> HttpResponse:
             return redirect("second-step", sign_in.uuid)
     elif request.method == "POST":
         status = 400
-    shown = {"form": form, "next": next_path, "again": request.GET.get("again") == "1"}
+    shown = {"form": form, "next": next_path, "again": "again" in request.GET, "signed_out": "signed_out" in request.GET}
     return render(request, "accounts/sign_in.html", shown, status=status)
 
 
@@ -66,11 +66,12 @@ def sign_in_page(view: View) -> View:
     return guarded
 
 
-def over(request: HttpRequest) -> HttpResponse:
-    """A sign-in that is over: on to the account if another tab finished it, else "start again"."""
+def over(request: HttpRequest, why: str = "") -> HttpResponse:
+    """A sign-in that is over: on to the account if another tab finished it, else why, and "start again"."""
     if proof_of(request) is not None:
         return redirect("account")
-    return render(request, "accounts/over.html", {"sentence": sentence(Refused(Reason.SIGN_IN_OVER))}, status=401)
+    context = {"why": why, "sentence": sentence(Refused(Reason.SIGN_IN_OVER))}
+    return render(request, "accounts/over.html", context, status=401)
 
 
 @require_safe
@@ -100,7 +101,9 @@ def methods(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def methods_page(request: HttpRequest, sign_in: SignIn, error: str = "", status: int = 200) -> HttpResponse:
     """The list, with what went wrong before it."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-    return render(request, "accounts/methods.html", {"sign_in": sign_in, "rows": rows, "error": error}, status=status)
+    resting = [row for row in Device.of(sign_in.person.pk) if row.is_paused(timezone.now())]
+    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error}
+    return render(request, "accounts/methods.html", context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -119,7 +122,13 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
         now, caller = timezone.now(), client(request)
         signin.answer(sign_in, device, form.given, lambda passed: open_session(request, passed), caller, now)
     except Refused as refused:
-        return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
+        try:
+            return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
+        except Refused as then:
+            row.refresh_from_db()
+            if then.reason is not Reason.SIGN_IN_OVER or not row.is_paused(timezone.now()):
+                raise
+            return over(request, sentence(signin.refusal(row, timezone.now())))
     return gone_in(request, sign_in, device)
 
 

@@ -57,8 +57,9 @@ async function start() {
 }
 
 if (window.PublicKeyCredential?.parseRequestOptionsFromJSON && navigator.credentials) {
+  button.disabled = false;
   button.addEventListener("click", start);
+  if (!document.querySelector("#problem")) button.focus();
 } else {
-  button.disabled = true;
   say("unsupported");
 }

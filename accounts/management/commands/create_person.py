@@ -28,9 +28,9 @@ class Command(BaseCommand):
         columns = {"name": options["name"], "is_staff": options["staff"], "is_superuser": options["staff"]}
         try:
             draft = User(username=options["username"], email=options["email"], **columns)
-            password = (
-                getpass("Password (at least 15 characters): ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-            )
+            password = ask_password() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+            if not password:
+                raise CommandError("Give the password on standard input, in one line.", returncode=2)
             validate_password(password, draft)
             user = User.objects.create_user(options["username"], options["email"], password, **columns)
         except ValidationError as error:
@@ -40,3 +40,11 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"uuid": str(user.uuid), "username": user.username, "enrol_until": until}))
         else:
             self.stdout.write(f"{user.username} may sign in and enrol a first device until {until}.")
+
+
+def ask_password() -> str:
+    """The password, typed twice alike."""
+    password = getpass("Password (at least 15 characters): ")
+    if getpass("The same again: ") != password:
+        raise CommandError("The two were not the same.")
+    return password

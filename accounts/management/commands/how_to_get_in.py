@@ -1,9 +1,11 @@
 """`manage.py how_to_get_in`: what a stranger needs to see after `make run`."""
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from accounts.demo import PEOPLE, password_of
 from accounts.models import User
@@ -16,6 +18,14 @@ class Command(BaseCommand):
     help = "Print the address of the demo and how to get in. Example: manage.py how_to_get_in"
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.LOCAL:
+            raise CommandError("Demo people exist only with MFA_SITE_DEBUG=1 or MFA_SITE_DEMO=1.")
+        port = urlsplit(settings.BASE_URL).port or 80
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except (OSError, OverflowError):
+                raise CommandError(f"Port {port} is taken or no port. Choose another: PORT=9000 make run") from None
         self.stdout.write(f"\n  Sign in:        {settings.BASE_URL}/sign-in/\n  Current codes:  {settings.BASE_URL}/demo/\n")
         for user in User.objects.filter(username__in=PEOPLE).order_by("id"):
             kinds = [str(module(kind).TITLE).lower() for kind in PEOPLE[user.username][2]]
