@@ -69,7 +69,7 @@ def enrol_key(page: Page) -> str:
 def sign_out(page: Page) -> None:
     """By the button that every page has."""
     page.get_by_role("button", name="Sign out").click()
-    expect(page).to_have_url("/sign-in/")
+    expect(page).to_have_url("/sign-in/?signed_out=1")
 
 
 def expect_signed_in(page: Page) -> None:
