@@ -2,7 +2,8 @@
 
 A sealed value is `v1.<key id>.<nonce>.<ciphertext>`, both in unpadded base64url; the table, the column and the
 row's uuid are authenticated with it, so that a ciphertext copied to another row does not open. Several keys open,
-the first seals. MACs use keys derived from the same ring, one for each purpose (HKDF, RFC 5869).
+the first seals. MACs use keys derived from a stored key (HKDF, RFC 5869), one for each purpose: it is sealed like every
+other secret, so that the ring can change and what was signed stays verifiable.
 """
 
 import base64
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import ImproperlyConfigured
 
+MAC = "mac"  # the stored key from which the MAC keys are derived
 KEY_ID = re.compile(r"\A[a-z0-9-]{1,16}\Z")
 
 
@@ -92,20 +94,56 @@ def unseal(sealed: str, table: str, column: str, row: object) -> bytes:
         raise CannotOpen("changed, or of another row") from None
 
 
+def store(name: str, key: bytes) -> None:
+    """A stored key of this name is in the database, sealed: the given one, unless there was one before."""
+    from mfa_site.models import StoredKey  # models need the settings, which read this module
+
+    row = StoredKey(name=name)
+    row.sealed = seal(key, "mfa_site_storedkey", "sealed", row.uuid)
+    StoredKey.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def stored(name: str) -> bytes:
+    """The stored key of this name, read and opened now; CannotOpen if it is missing or of another keyring."""
+    from mfa_site.models import StoredKey
+
+    row = StoredKey.objects.filter(name=name).first()
+    if row is None:
+        raise CannotOpen(f"there is no stored key {name}; run manage.py migrate")
+    return unseal(row.sealed, "mfa_site_storedkey", "sealed", row.uuid)
+
+
+@functools.lru_cache(maxsize=1)
+def _mac_root() -> bytes:
+    return stored(MAC)  # never changes once made: a copy for each process
+
+
+def forget() -> None:
+    """The next MAC reads its key from the database."""
+    _mac_root.cache_clear()
+
+
 def mac(message: bytes, purpose: str) -> str:
-    """`v1.<key id>.<HMAC-SHA256>` under the first key's derivation for this purpose."""
-    key_id, key = next(iter(_ring().items()))
-    return f"v1.{key_id}.{_b64(hmac.digest(_derived(key, purpose), message, sha256))}"
+    """`v2.<HMAC-SHA256>` under the stored key's derivation for this purpose."""
+    return "v2." + _digest(_mac_root(), message, purpose)
 
 
 def mac_is_right(value: str, message: bytes, purpose: str) -> bool:
-    """Whether `mac` made this value for this message; CannotOpen if its key is not in the ring."""
+    """Whether `mac` made this value for this message.
+
+    `v1.<key id>.<HMAC>` was made under a key of the ring itself; CannotOpen if that key is not in it any more.
+    """
+    if value.startswith("v2."):
+        return hmac.compare_digest(value, mac(message, purpose))
     version, _, rest = value.partition(".")
     key_id, _, digest = rest.partition(".")
     if key_id not in _ring():
         raise CannotOpen("its key is not in the keyring")
-    expected = _b64(hmac.digest(_derived(_ring()[key_id], purpose), message, sha256))
-    return version == "v1" and hmac.compare_digest(digest, expected)
+    return version == "v1" and hmac.compare_digest(digest, _digest(_ring()[key_id], message, purpose))
+
+
+def _digest(root: bytes, message: bytes, purpose: str) -> str:
+    return _b64(hmac.digest(_derived(root, purpose), message, sha256))
 
 
 def token_hash(token: str) -> str:

@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "devices",
     "grants",
     "audit",
+    "mfa_site",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.messages",

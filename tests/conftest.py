@@ -14,6 +14,7 @@ from accounts import demo
 from accounts.models import User
 from devices.models import Device, Kind
 from grants import signing
+from mfa_site import keyring
 from tests.soft_key import SoftKey
 
 _numbers = itertools.count(1)
@@ -123,11 +124,13 @@ def code_of(answer: Any) -> tuple[int, str]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_signing_keys() -> Iterator[None]:
-    """Each test's database has signing keys of its own."""
+def _fresh_keys() -> Iterator[None]:
+    """Each test's database has signing keys and a MAC key of its own."""
     signing.forget()
+    keyring.forget()
     yield
     signing.forget()
+    keyring.forget()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from devices.lifecycle import State
 
@@ -21,6 +22,9 @@ class BrowserSession(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     value_hash = models.CharField(max_length=64, unique=True)
+    previous_hash = models.CharField(max_length=64, null=True, unique=True)
+    previous_until = models.DateTimeField(null=True)  # set when the value after it was first used
+    renewed_at = models.DateTimeField(default=timezone.now)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="browser_sessions")
     device = models.ForeignKey("devices.Device", null=True, on_delete=models.CASCADE)
     amr = models.JSONField(default=list)

@@ -36,6 +36,7 @@ class SignIn(models.Model):
         """What it is for."""
 
         SIGN_IN = "sign_in"
+        STEP_UP = "step_up"
         ENROL = "enrol"
 
     class State(models.TextChoices):

@@ -1,0 +1,18 @@
+"""What has been told by mail: one row for each audit event that somebody hears of."""
+
+from django.db import models
+
+
+class Notice(models.Model):
+    """The mail about one event. The row holds no text and no code: the worker writes the mail when it sends it."""
+
+    event = models.UUIDField(unique=True)
+    act = models.CharField(max_length=40)
+    person = models.UUIDField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(db_index=True)
+    sent_at = models.DateTimeField(null=True)
+    gave_up_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.event}"
