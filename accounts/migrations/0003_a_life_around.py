@@ -7,55 +7,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_initial'),
+        ("accounts", "0002_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.UUIDField(unique=True)),
-                ('act', models.CharField(max_length=40)),
-                ('person', models.UUIDField()),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField(db_index=True)),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('gave_up_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("event", models.UUIDField(unique=True)),
+                ("act", models.CharField(max_length=40)),
+                ("person", models.UUIDField()),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(db_index=True)),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("gave_up_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.AddField(
-            model_name='browsersession',
-            name='previous_hash',
+            model_name="browsersession",
+            name="previous_hash",
             field=models.CharField(max_length=64, null=True, unique=True),
         ),
         migrations.AddField(
-            model_name='browsersession',
-            name='previous_until',
+            model_name="browsersession",
+            name="previous_until",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='browsersession',
-            name='renewed_at',
+            model_name="browsersession",
+            name="renewed_at",
             field=models.DateTimeField(default=django.utils.timezone.now),
         ),
         migrations.AlterField(
-            model_name='signin',
-            name='purpose',
-            field=models.CharField(choices=[('sign_in', 'Sign In'), ('step_up', 'Step Up'), ('enrol', 'Enrol')], max_length=8),
+            model_name="signin",
+            name="purpose",
+            field=models.CharField(choices=[("sign_in", "Sign In"), ("step_up", "Step Up"), ("enrol", "Enrol")], max_length=8),
         ),
         migrations.CreateModel(
-            name='PasswordReset',
+            name="PasswordReset",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code_hash', models.CharField(max_length=64, unique=True)),
-                ('password_mark', models.CharField(max_length=128)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code_hash", models.CharField(max_length=64, unique=True)),
+                ("password_mark", models.CharField(max_length=128)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(null=True)),
+                ("user", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
             ],
         ),
     ]
