@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from accounts.models import BrowserSession
+from accounts.models import BrowserSession, User
 from devices import kinds
 from devices.kinds import Facts
 from devices.models import Device
@@ -31,3 +31,9 @@ def end_what_it_opened(device: Device, reason: str, now: datetime) -> None:
     """Every browser session and refresh family that this device opened is ended."""
     BrowserSession.end(Q(device=device), reason, now)
     refresh.end(Q(device=device.uuid), reason, now)
+
+
+def end_everything(person: User, reason: str, now: datetime) -> None:
+    """Every browser session and refresh family of the person is ended."""
+    BrowserSession.end(Q(person=person), reason, now)
+    refresh.end(Q(person=person.uuid), reason, now)

@@ -19,13 +19,14 @@ def record(
     act: str,
     *,
     client: Client,
+    actor: UUID | None = None,
     person: UUID | None = None,
     device: UUID | None = None,
     sid: UUID | None = None,
     reason: str = "",
     **about: Any,
 ) -> None:
-    """One event is in the database (in the caller's transaction) and in the log.
+    """One event is in the database (in the caller's transaction) and in the log. `person` did it, unless `actor` says who else.
 
     Never pass a password, code, seed, token or challenge.
     """
@@ -34,7 +35,7 @@ def record(
         at=timezone.now(),
         act=act,
         reason=reason,
-        actor=person,
+        actor=actor or person,
         person=person,
         device=device,
         sid=sid,

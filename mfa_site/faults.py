@@ -27,14 +27,17 @@ def refuse(request: HttpRequest, refused: Refused) -> HttpResponse:
     """The refusal in the client's language: problem details, or the page for its status."""
     if for_machines(request):
         return problem(request, refused)
+    if refused.reason is Reason.NOT_PERMITTED:
+        advice = _("You are signed in, but without the right for this page. Ask an administrator for it.")
+        return page(request, 403, advice, _("That is for administrators"))
     response = page(request, refused.reason.status)
     if refused.retry_after is not None:
         response["Retry-After"] = str(max(1, refused.retry_after))
     return response
 
 
-def page(request: HttpRequest, status: int, instead: str = "") -> HttpResponse:
-    """The error page for this status, with the request id to quote; `instead` of the usual advice another."""
+def page(request: HttpRequest, status: int, instead: str = "", heading: str = "") -> HttpResponse:
+    """The error page for this status, with the request id to quote; `instead` of the usual advice another, or a `heading`."""
     titles = {
         400: (_("That request was not complete"), _("Go back, reload the page and try again.")),
         403: (
@@ -52,7 +55,11 @@ def page(request: HttpRequest, status: int, instead: str = "") -> HttpResponse:
     title, advice = titles.get(
         status, (_("Something went wrong here"), _("It is our fault, not yours. Try again in a minute."))
     )
-    context = {"title": title, "advice": instead or advice, "request_id": request.META.get("mfa_site.request_id", "")}
+    context = {
+        "title": heading or title,
+        "advice": instead or advice,
+        "request_id": request.META.get("mfa_site.request_id", ""),
+    }
     return render(request, "error.html", context, status=status)
 
 

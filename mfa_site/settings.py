@@ -58,8 +58,10 @@ INSTALLED_APPS = [
     "grants",
     "audit",
     "mfa_site",
+    "desk.apps.GatedAdmin",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "desk.apps.Desk",  # after `auth`, whose registration of groups it takes back
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -71,8 +73,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
-# They look for Django's own classes; `mfa_site.middleware` sets the same headers on every response, and tests hold them.
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002"]
+# They look for Django's own classes: `mfa_site.middleware` sets the same headers on every response, `accounts.middleware` the
+# session and the user, and tests hold both.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "admin.E408", "admin.E410"]
 ROOT_URLCONF = "mfa_site.urls"
 WSGI_APPLICATION = "mfa_site.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -86,6 +89,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.views.frame.context",
             ]

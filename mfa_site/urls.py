@@ -1,5 +1,6 @@
 """Every address of the service; the only module of the frame that looks up."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from mfa_site import health
@@ -8,6 +9,7 @@ from mfa_site.api import resource
 urlpatterns = [
     path("livez", resource(GET=health.livez)),
     path("readyz", resource(GET=health.readyz)),
+    path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
 ]
 

@@ -291,6 +291,66 @@ def add_security_key_again(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+# ---- the administrators' site --------------------------------------------------------------------------------------
+
+
+def administrator(page: Page) -> Person:
+    """Signed in, with somebody to look at."""
+    make_person("totp", "fido2", username="bob", name="Bob Example")
+    person = make_person("totp", username="admin", name="Admin", is_staff=True, is_superuser=True)
+    sign_in_with_code(page, person)
+    return person
+
+
+@place
+def admin(page: Page) -> None:
+    administrator(page)
+    page.get_by_role("link", name="Administration").click()
+    expect(page.get_by_role("heading", name="People and devices")).to_be_visible()
+
+
+@place
+def admin_people(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/accounts/user/")
+
+
+@place
+def admin_person(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/accounts/user/?q=bob")
+    page.get_by_role("link", name="bob").click()
+    expect(page.get_by_label("E-mail")).to_be_visible()
+
+
+@place
+def admin_device(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/devices/device/")
+    page.get_by_role("link", name="Security key").click()
+    expect(page.get_by_role("heading", name="View device")).to_be_visible()
+
+
+@place
+def admin_events(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/audit/event/")
+
+
+@place
+def admin_event(page: Page) -> None:
+    admin_events(page)
+    page.locator("#result_list tbody th a").first.click()
+    expect(page.get_by_role("heading", name="View event")).to_be_visible()
+
+
+@place
+def not_for_everybody(page: Page) -> None:
+    signed_in(page)
+    page.goto("/admin/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("That is for administrators")
+
+
 # ---- the rest ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,185 @@
+"""What administrators see: everything that is security-relevant to read, and of a person what is theirs to correct.
+
+Seeds, hashes, challenges and keys have no field anywhere.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import models, transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy as _
+
+from accounts import policy
+from accounts.models import BrowserSession, Notice, SignIn, User
+from audit.events import record
+from audit.models import Event
+from devices.models import Device
+from grants.models import RefreshFamily, SigningKey
+from mfa_site.client import client
+from mfa_site.proof import check
+
+admin.site.unregister(Group)  # rights are not given here
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's are not generic when they run
+    """To be looked at: nothing is added, changed or deleted here, whatever permissions somebody has."""
+
+    actions = None
+    show_full_result_count = False  # counting a million rows twice would be the slowest part of the page
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class People(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's are not generic when they run
+    """Name and address can be corrected and a person disabled; rights and passwords are not given here."""
+
+    list_display = ("username", "name", "email", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("username_key", "name", "email")
+    ordering = ("username_key",)
+    fields = (
+        "username",
+        "uuid",
+        "name",
+        "email",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "date_joined",
+        "enrol_until",
+        "holds",
+    )
+    readonly_fields = ("username", "uuid", "is_staff", "is_superuser", "date_joined", "enrol_until", "holds")
+    actions = None
+    show_full_result_count = False
+    list_per_page = 50
+
+    @admin.display(description=_("Devices"))
+    def holds(self, person: User) -> str:
+        """The person's devices, each a link to its page."""
+        rows = Device.objects.filter(user=person).order_by("id")
+        shown = ((reverse("admin:devices_device_change", args=[row.pk]), row.name, row.get_state_display()) for row in rows)
+        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a> ({})', shown) or "-"
+
+    def has_add_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # deleting would take the history of who held what; disabling is enough
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Of other administrators, and of oneself, only a superuser changes anything."""
+        may: bool = super().has_change_permission(request, obj)
+        return may and (obj is None or not obj.is_staff or bool(getattr(request.user, "is_superuser", False)))
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """The columns that were changed, and no other; who did it is in the audit, a disabled person is out at once."""
+        changed = [name for name in form.changed_data if name in ("name", "email", "is_active")]
+        if not changed:
+            return
+        now = timezone.now()
+        with transaction.atomic():
+            obj.save(update_fields=changed)
+            if "is_active" in changed and not obj.is_active:
+                policy.end_everything(obj, "disabled", now)
+            act = "person_changed" if obj.is_active or "is_active" not in changed else "person_disabled"
+            record(act, client=client(request), actor=check(request).person, person=obj.uuid, changed=changed)
+
+
+@admin.register(Device)
+class Devices(ReadOnly):
+    """Every device, whoever holds it."""
+
+    list_display = ("name", "kind", "serial", "user", "state", "last_used_at", "paused_until")
+    list_filter = ("kind", "state")
+    list_select_related = ("user",)
+    search_fields = ("serial", "user__username_key")
+    fields = (
+        *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
+        *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
+        *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
+    )
+
+
+@admin.register(BrowserSession)
+class BrowserSessions(ReadOnly):
+    """Browsers that are or were signed in."""
+
+    list_display = ("uuid", "person", "device", "address", "created_at", "last_seen_at", "expires_at", "ended_for")
+    list_select_related = ("person", "device")
+    search_fields = ("person__username_key",)
+    ordering = ("-id",)
+    fields = (
+        *("uuid", "person", "device", "amr", "acr", "auth_time", "address", "user_agent"),
+        *("created_at", "last_seen_at", "expires_at", "ended_at", "ended_for"),
+    )
+
+
+@admin.register(RefreshFamily)
+class RefreshFamilies(ReadOnly):
+    """Token families that are or were alive."""
+
+    list_display = ("uuid", "person", "client_id", "scope", "created_at", "expires_at", "ended_for")
+    search_fields = ("person", "uuid")
+    ordering = ("-id",)
+    fields = (
+        *("uuid", "person", "device", "client_id", "audience", "scope", "amr", "acr", "auth_time"),
+        *("address", "user_agent", "created_at", "idle_until", "expires_at", "ended_at", "ended_for"),
+    )
+
+
+@admin.register(SignIn)
+class SignIns(ReadOnly):
+    """Ceremonies of the last days."""
+
+    list_display = ("uuid", "purpose", "state", "user", "device", "wrong", "address", "created_at")
+    list_filter = ("purpose", "state")
+    list_select_related = ("user", "device")
+    search_fields = ("user__username_key",)
+    ordering = ("-id",)
+    fields = (
+        *("uuid", "purpose", "state", "user", "device", "wrong", "methods"),
+        *("address", "user_agent", "created_at", "expires_at"),
+    )
+
+
+@admin.register(Event)
+class Events(ReadOnly):
+    """What happened, newest first."""
+
+    list_display = ("id", "at", "act", "reason", "person", "actor", "device")
+    list_filter = ("act",)
+    search_fields = ("person", "device", "request_id")
+    ordering = ("-id",)
+    fields = ("id", "uuid", "at", "act", "reason", "actor", "person", "device", "sid", "request_id", "about", "personal")
+
+
+@admin.register(Notice)
+class Notices(ReadOnly):
+    """What was mailed, or is due."""
+
+    list_display = ("act", "person", "due_at", "sent_at", "gave_up_at", "attempts")
+    ordering = ("-id",)
+
+
+@admin.register(SigningKey)
+class SigningKeys(ReadOnly):
+    """The public halves of the keys that sign access tokens."""
+
+    list_display = ("kid", "algorithm", "is_current", "created_at", "retired_at")
+    fields = ("kid", "algorithm", "public", "is_current", "created_at", "retired_at")

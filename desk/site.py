@@ -1,0 +1,53 @@
+"""The admin site's gate: staff whose browser session stands for two factors; every change needs a fresh proof."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from accounts.views import account
+from accounts.views.frame import signed_in_page
+from mfa_site.api import SAFE
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import STEP_UP_MAX_AGE, check, proof_of
+
+
+class DeskSite(AdminSite):
+    """Nobody is let in by a login form of its own: `/sign-in/` is the only way, and it asks for a second factor."""
+
+    site_title = site_header = _("Administration")
+    index_title = _("People and devices")
+    enable_nav_sidebar = False  # a page of ten models needs none
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether both factors were proven in this browser, by an active member of staff."""
+        proof, user = proof_of(request), request.user
+        return proof is not None and proof.by == "session" and user.is_active and user.is_staff
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """The view behind the gate: strangers sign in first, changes need a proof of the last five minutes."""
+
+        @signed_in_page
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            check(request, max_age=None if request.method in SAFE else STEP_UP_MAX_AGE)
+            if not self.has_permission(request):
+                raise Refused(Reason.NOT_PERMITTED)
+            response: HttpResponse = inner(request, *args, **kwargs)
+            return response
+
+        inner: Any = super().admin_view(view, cacheable)
+        return guarded
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """On to the desk, which sends those who are not signed in to `/sign-in/`."""
+        return redirect("admin:index")
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The session ends as everywhere."""
+        return account.sign_out(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """There is one page for that."""
+        return redirect("account")
