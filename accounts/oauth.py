@@ -78,7 +78,7 @@ def jwks(request: HttpRequest) -> HttpResponse:
     """`GET /.well-known/jwks.json`: the public keys; caches may keep them for ten minutes."""
     signing.keys()
     response = JsonResponse(signing.published())
-    patch_cache_control(response, public=True, max_age=600)
+    patch_cache_control(response, public=True, max_age=int(signing.PUBLISHED_LIFE.total_seconds()))
     return response
 
 

@@ -5,6 +5,8 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from mfa_site.fields import MacField
+
 
 class Event(models.Model):
     """One fact. `mac` covers every other column but `personal`, of which it covers `personal_digest`;
@@ -22,8 +24,8 @@ class Event(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     about = models.JSONField(default=dict)
     personal = models.JSONField(null=True)
-    personal_digest = models.CharField(max_length=120, blank=True)
-    mac = models.CharField(max_length=120)
+    personal_digest = MacField(max_length=120, blank=True)
+    mac = MacField(max_length=120)
 
     class Meta:
         ordering = ["id"]

@@ -13,6 +13,7 @@ from django_otp.models import Device as OtpDevice
 
 from devices.lifecycle import State, states_before
 from mfa_site import keyring
+from mfa_site.fields import SealedField
 
 if TYPE_CHECKING:
     from devices.kinds import Proof
@@ -64,7 +65,7 @@ class Device(OtpDevice):
     )
 
     # Codes: the seed is sealed for this row's column.
-    secret = models.TextField(blank=True)
+    secret = SealedField(blank=True)
     digits = models.PositiveSmallIntegerField(default=6)
     period = models.PositiveSmallIntegerField(default=30)
     algorithm = models.CharField(max_length=6, default="sha1")

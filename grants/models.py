@@ -9,23 +9,21 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from mfa_site.fields import SealedField
+
 
 class SigningKey(models.Model):
-    """A key that signs access tokens. The private part is sealed; one key is current, earlier ones still verify."""
+    """A key for access tokens, published from the start. It signs from `signs_from` on until a later one does, and verifies
+    until `retired_at`. The private part is sealed."""
 
     uuid = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kid = models.CharField(max_length=64, unique=True)
     algorithm = models.CharField(max_length=8, default="ES256")
     public = models.JSONField()
-    private = models.TextField()
-    is_current = models.BooleanField(default=True)
+    private = SealedField()
+    signs_from = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
     retired_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(name="one_current_signing_key", fields=["is_current"], condition=models.Q(is_current=True))
-        ]
 
     def __str__(self) -> str:
         return self.kid

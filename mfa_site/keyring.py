@@ -76,18 +76,30 @@ def _bound(table: str, column: str, row: object) -> bytes:
 
 def seal(secret: bytes, table: str, column: str, row: object) -> str:
     """The secret encrypted with the first key, bound to its place."""
-    key_id, key = next(iter(_ring().items()))
+    first, key = next(iter(_ring().items()))
     nonce = os.urandom(12)
-    return f"v1.{key_id}.{_b64(nonce)}.{_b64(_cipher(key).encrypt(nonce, secret, _bound(table, column, row)))}"
+    return f"v1.{first}.{_b64(nonce)}.{_b64(_cipher(key).encrypt(nonce, secret, _bound(table, column, row)))}"
+
+
+def first_key_id() -> str:
+    """The id of the key that seals."""
+    return next(iter(_ring()))
+
+
+def key_id(value: str) -> str:
+    """The id of the key that sealed this value, or under which a `v1` MAC was made; empty for what is neither."""
+    version, _, rest = value.partition(".")
+    found = rest.partition(".")[0]
+    return found if version == "v1" and KEY_ID.match(found) else ""
 
 
 def unseal(sealed: str, table: str, column: str, row: object) -> bytes:
     """The secret that was sealed for this place; CannotOpen for anything else."""
     try:
-        version, key_id, nonce, ciphertext = sealed.split(".")
+        version, name, nonce, ciphertext = sealed.split(".")
         if version != "v1":
             raise CannotOpen("unknown version")
-        return _cipher(_ring()[key_id]).decrypt(_unb64(nonce), _unb64(ciphertext), _bound(table, column, row))
+        return _cipher(_ring()[name]).decrypt(_unb64(nonce), _unb64(ciphertext), _bound(table, column, row))
     except KeyError:
         raise CannotOpen("its key is not in the keyring") from None
     except (ValueError, InvalidTag):
@@ -136,10 +148,10 @@ def mac_is_right(value: str, message: bytes, purpose: str) -> bool:
     if value.startswith("v2."):
         return hmac.compare_digest(value, mac(message, purpose))
     version, _, rest = value.partition(".")
-    key_id, _, digest = rest.partition(".")
-    if key_id not in _ring():
+    name, _, digest = rest.partition(".")
+    if name not in _ring():
         raise CannotOpen("its key is not in the keyring")
-    return version == "v1" and hmac.compare_digest(digest, _digest(_ring()[key_id], message, purpose))
+    return version == "v1" and hmac.compare_digest(digest, _digest(_ring()[name], message, purpose))
 
 
 def _digest(root: bytes, message: bytes, purpose: str) -> str:

@@ -2,13 +2,14 @@
 
 import base64
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -211,14 +212,72 @@ def test_the_private_key_is_sealed_and_never_published(client: Client) -> None:
     assert json.loads(private)["d"] not in published.content.decode()
 
 
-def test_after_a_rotation_both_keys_are_published_and_earlier_tokens_still_count(api: Api, alice: Person) -> None:
-    token = api.sign_in(alice)["access_token"]
-    SigningKey.objects.update(is_current=False)
-    new = signing.make(is_current=True)
+def published() -> set[str]:
+    return {key["kid"] for key in Client().get("/.well-known/jwks.json").json()["keys"]}
+
+
+def at(moment: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's clock shows this, and the process has read the keys then."""
+    monkeypatch.setattr("django.utils.timezone.now", lambda: moment)
     signing.forget()
-    assert len(Client().get("/.well-known/jwks.json").json()["keys"]) == 2
-    assert access.verify(token, timezone.now())
-    assert signing.keys().current.kid == new.kid
+
+
+def test_a_new_signing_key_is_published_before_it_signs_and_the_old_one_verifies_until_its_tokens_are_over(
+    api: Api, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, old = timezone.now(), signing.keys().current.kid
+    pair = api.sign_in(alice)
+    call_command("rotate_signing_keys")
+    signing.forget()
+    (new,) = published() - {old}
+    assert published() == {old, new}, "published at once"
+    assert signing.keys().current.kid == old, "caches may keep the set without it for ten minutes"
+    at(now + timedelta(minutes=10, seconds=50), monkeypatch)
+    assert signing.keys().current.kid == old
+    last = refresh(pair["refresh_token"]).json()
+    at(now + timedelta(minutes=11, seconds=5), monkeypatch)
+    assert signing.keys().current.kid == new
+    assert published() == {old, new}
+    assert Api(last["access_token"]).get("me").status_code == 200, "what the old one signed counts until it ends"
+    assert Api(refresh(last["refresh_token"]).json()["access_token"]).get("me").status_code == 200
+    at(now + timedelta(minutes=18, seconds=5), monkeypatch)
+    assert published() == {new}
+    call_command("rotate_signing_keys")
+    assert SigningKey.objects.get(kid=old).private == "", "nobody needs it any more"
+
+
+def test_rotations_in_a_row_leave_no_moment_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = timezone.now()
+    for _ in range(3):
+        call_command("rotate_signing_keys")
+    for minute in range(30):
+        at(now + timedelta(minutes=minute, seconds=30), monkeypatch)
+        assert signing.keys().current.kid in published(), minute
+    assert len(published()) == 1
+
+
+def test_a_signing_key_that_leaked_is_out_at_once(api: Api, alice: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = api.sign_in(alice)
+    call_command("rotate_signing_keys", at_once=True, json=True)
+    told = json.loads(capsys.readouterr().out)
+    signing.forget()
+    assert published() == {told["kid"]} and signing.keys().current.kid == told["kid"]
+    assert code_of(Api(pair["access_token"]).get("me")) == (401, "not_signed_in")
+    assert refresh(pair["refresh_token"]).status_code == 200, "the family lives"
+    assert SigningKey.objects.exclude(kid=told["kid"]).get().private == ""
+
+
+def test_no_request_makes_a_signing_key(api: Api, alice: Person) -> None:
+    SigningKey.objects.all().delete()
+    signing.forget()
+    assert Client().get("/.well-known/jwks.json").status_code == 503
+    assert code_of(api.answer(api.start(alice), alice.app, alice.code())) == (503, "unavailable")
+    assert not SigningKey.objects.exists()
+    assert Device.objects.get().counter == -1, "nothing was spent"
+    signing.make_first()
+    signing.make_first()
+    assert SigningKey.objects.count() == 1
+    api.sign_in(alice)
 
 
 def test_an_unknown_kid_reads_the_keys_again_but_not_for_every_guess(

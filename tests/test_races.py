@@ -258,16 +258,6 @@ def test_the_last_two_devices_are_not_removed_at_once() -> None:
             assert Device.objects.filter(user=person.user, state="active").count() == 1
 
 
-def test_the_very_first_signing_key_is_one(settings: Any) -> None:
-    from grants import signing
-    from grants.models import SigningKey
-
-    with Crowd() as crowd:
-        signing.forget()
-        crowd.post(lambda _api: signing._read())
-    assert SigningKey.objects.count() == 1
-
-
 def test_bulk_people_are_as_real_as_others(settings: Any) -> None:
     person = next(iter(demo.seed_many(1, cheap=True, now=timezone.now())))
     settings.DEMO = True

@@ -87,7 +87,9 @@ def test_demo_people_exist_only_in_debug_and_demo() -> None:
     assert "only with MFA_SITE_DEBUG=1 or MFA_SITE_DEMO=1" in refused.stderr
 
 
-@pytest.mark.parametrize("command", ["seed_demo", "create_person", "how_to_get_in", "settings_reference"])
+@pytest.mark.parametrize(
+    "command", ["seed_demo", "create_person", "how_to_get_in", "settings_reference", "rotate_keys", "rotate_signing_keys"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     told = start(command, "--help")
     assert told.returncode == 0

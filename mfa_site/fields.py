@@ -1,0 +1,25 @@
+"""Columns that the keyring answers for; `mfa_site.rotation` finds them by their class, in every app."""
+
+from typing import Any
+
+from django.db import models
+
+
+class SealedField(models.TextField):  # type: ignore[type-arg]  # Django's own is not generic
+    """A sealed value, or nothing. The row has a `uuid`, and table, column and uuid are authenticated with the value."""
+
+    def deconstruct(self) -> Any:
+        return _as_plain(super().deconstruct(), "TextField")
+
+
+class MacField(models.CharField):  # type: ignore[type-arg]
+    """A MAC that `keyring.mac` made, or nothing."""
+
+    def deconstruct(self) -> Any:
+        return _as_plain(super().deconstruct(), "CharField")
+
+
+def _as_plain(made_of: Any, plain: str) -> Any:
+    """For migrations the column is the plain one that it is in the database."""
+    name, _path, args, kwargs = made_of
+    return name, f"django.db.models.{plain}", args, kwargs
