@@ -181,5 +181,5 @@ class Notices(ReadOnly):
 class SigningKeys(ReadOnly):
     """The public halves of the keys that sign access tokens."""
 
-    list_display = ("kid", "algorithm", "is_current", "created_at", "retired_at")
-    fields = ("kid", "algorithm", "public", "is_current", "created_at", "retired_at")
+    list_display = ("kid", "algorithm", "signs_from", "created_at", "retired_at")
+    fields = ("kid", "algorithm", "public", "signs_from", "created_at", "retired_at")

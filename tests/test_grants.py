@@ -240,6 +240,8 @@ def test_a_new_signing_key_is_published_before_it_signs_and_the_old_one_verifies
     assert published() == {old, new}
     assert Api(last["access_token"]).get("me").status_code == 200, "what the old one signed counts until it ends"
     assert Api(refresh(last["refresh_token"]).json()["access_token"]).get("me").status_code == 200
+    at(now + timedelta(minutes=17), monkeypatch)
+    assert old in published(), "a process that read the keys a minute before the change signed with the old one until then"
     at(now + timedelta(minutes=18, seconds=5), monkeypatch)
     assert published() == {new}
     call_command("rotate_signing_keys")
