@@ -29,7 +29,8 @@ run: $(VENV)/.installed ## the demo on http://localhost:8000 (PORT= to change)
 	@python manage.py migrate --verbosity 0
 	@python manage.py seed_demo --if-empty
 	@python manage.py how_to_get_in
-	@granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
+	@python -m mfa_site.together python manage.py worker -- \
+	  granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
 
 test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… for another database
 	@sh tests/install-browser.sh
@@ -38,7 +39,8 @@ test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… for anot
 serve: $(VENV)/.installed ## as in production: settings from the environment, unsafe ones refused
 	@python manage.py migrate --verbosity 0
 	@python manage.py collectstatic --noinput --verbosity 0
-	@granian --interface wsgi --host $(HOST) --port $(PORT) --workers $${WORKERS:-2} --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
+	@python -m mfa_site.together python manage.py worker -- \
+	  granian --interface wsgi --host $(HOST) --port $(PORT) --workers $${WORKERS:-2} --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, migrations, settings
 	ruff format --check .

@@ -154,9 +154,10 @@ def _confirm(
             if not claimed.activate(proof, name, now):
                 raise Refused(Reason.ANSWER_USED)
             claimed.refresh_from_db()
+            granted = finish(claimed, proof)
             who, by = ceremony.user.uuid, ceremony.started_by
             record("device_enrolled", client=client, person=who, device=claimed.uuid, sid=by, kind=claimed.kind)
-            return finish(claimed, proof)
+            return granted
     except IntegrityError:
         # Between the look and the write somebody else registered the same credential.
         raise Refused(Reason.CREDENTIAL_TAKEN) from None

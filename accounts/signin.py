@@ -247,5 +247,5 @@ def cancel(sign_in: SignIn, client: Client, now: datetime) -> None:
         begun = lock_pending(Q(pk=sign_in.device_id))
         if not sign_in.refuse(now):
             raise Refused(Reason.SIGN_IN_OVER)
-        record("sign_in_cancelled", client=client, person=sign_in.person.uuid)
         Device.objects.filter(pk__in=begun).delete()
+        record("sign_in_cancelled", client=client, person=sign_in.person.uuid)

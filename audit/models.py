@@ -9,7 +9,7 @@ from mfa_site.fields import MacField
 
 
 class Event(models.Model):
-    """One fact. `mac` covers every other column but `personal`, of which it covers `personal_digest`;
+    """One fact. `mac` covers every other column, the id too, but `personal`, of which it covers `personal_digest`;
     so personal data can be erased later without breaking the proof."""
 
     id = models.BigAutoField(primary_key=True)

@@ -19,7 +19,7 @@ def config(log_format: str) -> dict[str, Any]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(allow=["request_id", "reason", "status_code"]),
+        structlog.stdlib.ExtraAdder(allow=["request_id", "reason", "status_code", "audit_id", "seal", "head", "key"]),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

@@ -1,10 +1,11 @@
 """`manage.py worker`: what happens beside the requests, a little at a time, for as long as it runs."""
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -13,9 +14,13 @@ from django.utils import timezone
 
 log = logging.getLogger("worker")
 PAUSE = 1.0  # seconds between rounds
+LONGEST_REST = 30  # seconds that a chore rests at most after it failed; the rest doubles from one second
+LAST = 0.5  # seconds that the chore in progress has when the worker is told to stop; what it began is taken up again
+
+Chore = Callable[[datetime], int]
 
 # Each does what is due now and says how much that was. Several workers may run: each chore sees to that itself.
-CHORES: tuple[Callable[[datetime], int], ...] = ()
+CHORES: tuple[Chore, ...] = ()
 
 
 class Command(BaseCommand):
@@ -27,21 +32,51 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            one_round(timezone.now(), {})
+            return
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(number, lambda *_: stopped.set())
-        while True:
-            one_round(timezone.now())
-            if options["once"] or stopped.wait(PAUSE):
-                return
+            signal.signal(number, lambda *_: stopped.set())
+        thread = threading.Thread(target=rounds, args=(stopped,), daemon=True)
+        log.info("worker started")
+        thread.start()
+        stopped.wait()
+        thread.join(LAST)
+        log.info("worker stopped")
+        if thread.is_alive():
+            os._exit(0)  # it waits for a lock or for a store that is away, where no signal wakes it
 
 
-def one_round(now: datetime) -> None:
-    """Every chore had its turn; one that failed is logged by kind and has its next turn in the next round."""
+def rounds(stopped: threading.Event) -> None:
+    """Round after round until `stopped` is set; if this ends otherwise, the worker ends too."""
+    failures: dict[Chore, tuple[int, datetime]] = {}
+    try:
+        while not stopped.is_set():
+            one_round(timezone.now(), failures)
+            stopped.wait(PAUSE)
+    finally:
+        stopped.set()
+
+
+def one_round(now: datetime, failures: dict[Chore, tuple[int, datetime]]) -> None:
+    """Every chore that does not rest had its turn; one that failed rests a while, longer each time in a row.
+
+    `failures`: for those that failed last time, how often in a row and until when they rest. The log has the first
+    failure, with its traceback unless a store was away, and the recovery; not the ones between.
+    """
     for chore in CHORES:
+        count, until = failures.get(chore, (0, now))
+        if until > now:
+            continue
         try:
             chore(now)
         except Exception as error:
-            log.error("chore failed: %s", type(error).__name__, exc_info=not isinstance(error, Error))
+            if count == 0:
+                kind, name = type(error).__name__, f"{chore.__module__}.{chore.__name__}"
+                log.error("chore failed: %s: %s", name, kind, exc_info=not isinstance(error, Error))
+            failures[chore] = count + 1, now + timedelta(seconds=min(2**count, LONGEST_REST))
+        else:
+            if failures.pop(chore, None):
+                log.info("chore works again: %s.%s", chore.__module__, chore.__name__)
     close_old_connections()
