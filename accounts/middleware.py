@@ -30,6 +30,8 @@ from mfa_site.middleware import AWAY
 from mfa_site.proof import RequestProof
 
 WITHOUT_CALLER = ("/livez", "/readyz", "/static/", "/.well-known/")
+# A second click on "Continue" comes with the value that the first has replaced: its answer must not delete the new one.
+SIGNING_IN = ("/sign-in/", "/api/v1/sign-ins")
 
 
 def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
@@ -66,10 +68,11 @@ def by_cookie(request: HttpRequest) -> None:
     """The session of the cookie, in one statement; a request without one costs none."""
     value = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     session = request.session = SessionStore(value[:200] if value else None)
+    if session.row is not None and session.row.person_id:
+        session.used(timezone.now())
     row = session.row
     if row is None or row.person is None or row.auth_time is None:
         return
-    row.seen(timezone.now())
     user: Any = row.person
     user.otp_device = row.device
     set_caller(request, session, user, RequestProof(user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session"))
@@ -110,5 +113,5 @@ def keep_session(request: HttpRequest, response: HttpResponseBase) -> None:
     cookie: dict[str, Any] = {"path": "/", "samesite": "Lax", "secure": settings.SESSION_COOKIE_SECURE, "httponly": True}
     if session.new_value and session.row is not None:
         response.set_cookie(settings.SESSION_COOKIE_NAME, session.new_value, **cookie)
-    elif session.is_over:
+    elif session.is_over or (not request.path.startswith(SIGNING_IN) and session.is_dead()):
         response.delete_cookie(settings.SESSION_COOKIE_NAME, path="/", samesite="Lax")

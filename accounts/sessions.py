@@ -1,7 +1,7 @@
 """Django's session interface over `BrowserSession` rows.
 
 A row is made only by a right password (to remember the sign-in) and by a finished sign-in; looking at a page
-never makes one. The value of the cookie changes at both.
+never makes one. The value of the cookie changes at both, and every 15 minutes of use (docs/decisions/0004).
 """
 
 import secrets
@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import BrowserSession
 from accounts.models.browser_session import BEFORE_SIGN_IN, LONGEST
 from mfa_site.client import Client
-from mfa_site.keyring import token_hash
+from mfa_site.keyring import mac, token_hash
 
 if TYPE_CHECKING:
     from accounts.signin import Passed
@@ -29,6 +29,11 @@ def session_of(request: HttpRequest) -> "SessionStore":
     session = request.session
     assert isinstance(session, SessionStore)
     return session
+
+
+def next_value(sid: UUID, value: str) -> str:
+    """The value that follows this one in the session: everybody who comes with the one is handed the same other."""
+    return mac(f"{sid}:{value}".encode(), "session-renewal").partition(".")[2]
 
 
 class SessionStore(SessionBase):
@@ -60,6 +65,28 @@ class SessionStore(SessionBase):
         if self.row is not None:
             BrowserSession.objects.filter(pk=self.row.pk, ended_at=None).update(data=self._data())
 
+    def used(self, now: datetime) -> None:
+        """A signed-in browser was here: seen, its value renewed when that is due.
+
+        The newer value goes out with every answer to the value before it until it was used once, so that a lost answer
+        costs nothing. Of parallel renewals one wins, and against an end none does.
+        """
+        row, value = self.row, self.session_key or ""
+        value_hash = token_hash(value)
+        if row is not None and row.is_due(value_hash, now) and not row.renew(token_hash(next_value(row.uuid, value)), now):
+            row = self._row = BrowserSession.alive(value_hash, now)
+        if row is None:
+            return
+        if row.previous_hash == value_hash and row.previous_until is None:
+            self.new_value = next_value(row.uuid, value)
+        row.seen(value_hash, now)
+
+    def is_dead(self) -> bool:
+        """Whether the cookie's value stands for nothing any more, and no newer one can be on its way."""
+        if not self.session_key or self.row is not None:
+            return False
+        return not BrowserSession.just_replaced(token_hash(self.session_key), timezone.now())
+
     # ---- what a sign-in does with it ---------------------------------------------------------------------------
 
     def remember(self, sign_in: UUID, client: Client, now: datetime) -> None:
@@ -67,7 +94,7 @@ class SessionStore(SessionBase):
         self.new_value = secrets.token_urlsafe(32)
         row = self.row
         data = {**self._data(), "sign_ins": [*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:]}
-        columns = {"value_hash": token_hash(self.new_value), "data": data}
+        columns = {"value_hash": token_hash(self.new_value), "data": data, "renewed_at": now}
         if row is None:
             self._row = BrowserSession.objects.create(
                 address=client.address,
@@ -79,7 +106,8 @@ class SessionStore(SessionBase):
             )
         else:
             expires_at = row.expires_at if row.person_id else now + BEFORE_SIGN_IN
-            BrowserSession.objects.filter(pk=row.pk).update(expires_at=expires_at, **columns)
+            replaced = {"previous_hash": row.value_hash, "previous_until": now}
+            BrowserSession.objects.filter(pk=row.pk).update(expires_at=expires_at, **replaced, **columns)
         self._session_cache = data
 
     def began(self, sign_in: UUID) -> bool:
@@ -102,6 +130,7 @@ class SessionStore(SessionBase):
             user_agent=client.user_agent,
             created_at=now,
             last_seen_at=now,
+            renewed_at=now,
             expires_at=now + LONGEST,
         )
         self._session_cache = {}

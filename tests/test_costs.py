@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import BrowserSession
 from tests.conftest import Api, Person, make_person
 from tests.test_grants import refresh
 
@@ -102,6 +105,31 @@ def test_a_page_with_a_session_reads_it_once() -> None:
         assert api.client.get("/account/devices/add/").status_code == 200
     with statements(2):
         assert api.client.get("/account/devices/").status_code == 200
+
+
+def test_a_renewal_costs_one_statement_its_first_use_another_and_a_lost_answer_none() -> None:
+    person, api = make_person("totp"), Api()
+    api.take_csrf()
+    api.sign_in(person, grant="session")
+    old = api.client.cookies["session"].value
+    BrowserSession.objects.update(renewed_at=F("renewed_at") - timedelta(minutes=16))
+    with statements(2):
+        assert api.get("me").cookies["session"].value != old
+    new = api.client.cookies["session"].value
+    api.client.cookies["session"] = old
+    with statements(1):
+        assert api.get("me").cookies["session"].value == new
+    with statements(2):
+        assert api.get("me").status_code == 200
+    with statements(1):
+        assert api.get("me").status_code == 200
+
+
+def test_a_dead_cookie_costs_two_statements() -> None:
+    api = Api()
+    api.client.cookies["session"] = "x" * 43
+    with statements(2):
+        assert api.get("me").status_code == 401
 
 
 def test_enrolling_and_removing() -> None:

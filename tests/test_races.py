@@ -30,28 +30,28 @@ AT_ONCE = 50
 
 
 class Crowd:
-    """Fifty threads that start together, each with a client and a database connection of its own."""
+    """Threads that start together, each with a client and a database connection of its own."""
 
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(AT_ONCE)
+    def __init__(self, size: int = AT_ONCE) -> None:
+        self.size, self.pool = size, ThreadPoolExecutor(size)
 
     def __enter__(self) -> "Crowd":
         return self
 
     def __exit__(self, *error: object) -> None:
-        done = threading.Barrier(AT_ONCE)
+        done = threading.Barrier(self.size)
 
         def close() -> None:
             done.wait()
             connection.close()
 
-        for _ in range(AT_ONCE):
+        for _ in range(self.size):
             self.pool.submit(close)
         self.pool.shutdown()
 
     def post(self, call: Callable[[Api], Any]) -> list[Any]:
-        """What the fifty calls answered."""
-        ready = threading.Barrier(AT_ONCE)
+        """What the calls answered."""
+        ready = threading.Barrier(self.size)
 
         def one() -> Any:
             api = Api()
@@ -61,7 +61,7 @@ class Crowd:
             finally:
                 connection.close_if_unusable_or_obsolete()  # as a server does after each request
 
-        return [future.result() for future in [self.pool.submit(one) for _ in range(AT_ONCE)]]
+        return [future.result() for future in [self.pool.submit(one) for _ in range(self.size)]]
 
 
 def outcomes(answers: list[Any]) -> Counter[tuple[int, str]]:
