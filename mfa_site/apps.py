@@ -4,7 +4,8 @@ import secrets
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db import connection
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class Frame(AppConfig):
@@ -13,7 +14,17 @@ class Frame(AppConfig):
     name = "mfa_site"
 
     def ready(self) -> None:
+        pre_migrate.connect(leave_another_database_alone, sender=self)
         post_migrate.connect(make_stored_keys, sender=self)
+
+
+def leave_another_database_alone(**about: Any) -> None:
+    """Nothing is migrated, and no key stored, in a database of another keyring."""
+    from mfa_site.models import StoredKey
+    from mfa_site.start import refuse_another_keyring
+
+    if StoredKey._meta.db_table in connection.introspection.table_names():
+        refuse_another_keyring()
 
 
 def make_stored_keys(**about: Any) -> None:

@@ -12,12 +12,16 @@ import hmac
 import os
 import re
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from mfa_site.models import StoredKey
 
 MAC = "mac"  # the stored key from which the MAC keys are derived
 KEY_ID = re.compile(r"\A[a-z0-9-]{1,16}\Z")
@@ -122,6 +126,11 @@ def stored(name: str) -> bytes:
     row = StoredKey.objects.filter(name=name).first()
     if row is None:
         raise CannotOpen(f"there is no stored key {name}; run manage.py migrate")
+    return opened(row)
+
+
+def opened(row: "StoredKey") -> bytes:
+    """The stored key of this row; CannotOpen if it is of another keyring."""
     return unseal(row.sealed, "mfa_site_storedkey", "sealed", row.uuid)
 
 

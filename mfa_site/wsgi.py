@@ -1,26 +1,22 @@
-"""The WSGI application: `granian --interface wsgi mfa_site.wsgi:application`."""
+"""The WSGI application: `granian --interface wsgi mfa_site.wsgi:application`. What stops the start is told in one line."""
 
 import os
+import sys
 
 import django
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mfa_site.settings")
+try:
+    django.setup(set_prefix=False)
 
+    from django.db import connection
 
-class Utf8Request(WSGIRequest):
-    """A request whose text is UTF-8 whatever `charset` it names: Django would decode it with any codec of Python."""
+    from mfa_site.handler import Application
+    from mfa_site.start import refuse_another_keyring
 
-    def _set_content_type_params(self, meta: dict[str, str]) -> None:
-        bare = meta.get("CONTENT_TYPE", "").partition(";")[0]
-        super()._set_content_type_params({"CONTENT_TYPE": bare})  # type: ignore[misc]  # not in the stubs
-
-
-class Application(WSGIHandler):
-    """Django's handler with our request."""
-
-    request_class = Utf8Request
-
-
-django.setup(set_prefix=False)
+    refuse_another_keyring()
+    connection.close()  # requests have threads of their own
+except ImproperlyConfigured as error:
+    sys.exit(f"{error}")
 application = Application()

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from mfa_site import logs
-from mfa_site.wsgi import application
+from mfa_site.handler import Application
 from tests.conftest import Person
 
+application = Application()
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STRANGE = ["unicode_escape", "raw_unicode_escape", "utf-16", "nothing", "\xff"]

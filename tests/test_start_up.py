@@ -4,9 +4,13 @@ import base64
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.running import PATIENCE, Service, as_setting
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = base64.b64encode(os.urandom(32)).decode()
@@ -94,3 +98,84 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     told = start(command, "--help")
     assert told.returncode == 0
     assert f"manage.py {command}" in " ".join(told.stdout.split("Example:")[1].split())
+
+
+# ---- the keyring and the database ---------------------------------------------------------------------------------------
+
+K1, OTHER_K1, K2 = ({name: os.urandom(32)} for name in ("k1", "k1", "k2"))
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """A service whose database was made with K1."""
+    service = Service(tmp_path, KEYS=as_setting(K1), DATABASE_URL=f"sqlite:///{tmp_path}/db.sqlite3")
+    made = service.manage("migrate", "--verbosity", "0")
+    assert made.returncode == 0, made.stderr
+    return service
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE
+    while not true() and time.monotonic() < until:
+        time.sleep(0.1)
+    return true()
+
+
+@pytest.mark.parametrize("ring", [K2, OTHER_K1], ids=["another id", "the same id"])
+def test_with_another_keyring_nothing_starts_and_one_line_says_why(service: Service, ring: dict[str, bytes]) -> None:
+    service.settings["KEYS"] = as_setting(ring)
+    said = (
+        "MFA_SITE_KEYS is not the keyring of this database: its stored key mac, sealed with k1, "
+        f"does not open with the ring {next(iter(ring))}.\n"
+    )
+    server = service.start(workers=2)
+    assert server.wait(timeout=PATIENCE) not in (0, None)
+    assert set(service.log.read_text().splitlines(keepends=True)) <= {
+        said,
+        "[ERROR] Unexpected exit from worker-1\n",
+        "[ERROR] Unexpected exit from worker-2\n",
+    }
+    assert said in service.log.read_text()
+    for command in (("migrate", "--verbosity", "0"), ("worker", "--once")):
+        refused = service.manage(*command)
+        assert (refused.returncode, refused.stderr) == (1, said), command
+
+
+def test_a_ring_that_lacks_no_stored_key_starts(service: Service) -> None:
+    service.settings["KEYS"] = as_setting({**K2, **K1})
+    assert service.manage("worker", "--once").returncode == 0
+    with service.running(workers=1):
+        assert service.call("GET", "/readyz") == (200, {"database": "ok", "keyring": "ok"})
+
+
+def test_a_setting_that_stops_the_start_is_one_line_for_the_server_too(service: Service) -> None:
+    service.settings["KEYS"] = "k1:AAAA"
+    assert service.start(workers=1).wait(timeout=PATIENCE) not in (0, None)
+    assert "32 random bytes" in service.log.read_text() and "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("ring", [K1, K2], ids=["its keyring", "another keyring"])
+def test_a_database_that_is_away_at_the_start_is_waited_for_and_nothing_is_let_through(
+    service: Service, tmp_path: Path, ring: dict[str, bytes]
+) -> None:
+    assert service.manage("seed_demo").returncode == 0
+    (tmp_path / "back").mkdir()
+    for file in tmp_path.glob("db.sqlite3*"):
+        file.rename(tmp_path / "back" / file.name)
+    (tmp_path / "link.sqlite3").symlink_to(tmp_path / "there" / "db.sqlite3")
+    service.settings |= {"DATABASE_URL": f"sqlite:///{tmp_path}/link.sqlite3", "KEYS": as_setting(ring)}
+    password = {"username": "alice", "password": "alice-demo-password"}
+    with service.running(workers=1):
+        assert "started without a database" in service.log.read_text()
+        assert service.call("GET", "/readyz")[0] == 503
+        status, told = service.call("POST", "/api/v1/sign-ins", password)
+        assert (status, told["code"]) == (503, "unavailable")
+        (tmp_path / "back").rename(tmp_path / "there")
+        if ring is K1:
+            assert eventually(lambda: service.call("GET", "/readyz")[0] == 200)
+            assert service.call("POST", "/api/v1/sign-ins", password)[0] == 201
+        else:
+            assert eventually(
+                lambda: service.call("GET", "/readyz")[0] == 503 and "unavailable: CannotOpen" in service.log.read_text()
+            )
+            assert service.call("POST", "/api/v1/sign-ins", password)[0] == 503

@@ -12,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
+from mfa_site.start import refuse_another_keyring
+
 log = logging.getLogger("worker")
 PAUSE = 1.0  # seconds between rounds
 LONGEST_REST = 30  # seconds that a chore rests at most after it failed; the rest doubles from one second
@@ -32,6 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_another_keyring()
         if options["once"]:
             one_round(timezone.now(), {})
             return
