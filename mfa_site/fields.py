@@ -6,7 +6,15 @@ from django.db import models
 
 
 class SealedField(models.TextField):  # type: ignore[type-arg]  # Django's own is not generic
-    """A sealed value, or nothing. The row has a `uuid`, and table, column and uuid are authenticated with the value."""
+    """A sealed value, or nothing. The row has a `uuid`, and table, column and uuid are authenticated with the value.
+
+    A row that exists is never saved with it: that could bring back what `rotate_keys` has resealed since it was read.
+    """
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if not add:
+            raise ValueError(f"{self.name} is changed by UPDATE; save with update_fields without it")
+        return super().pre_save(model_instance, add)
 
     def deconstruct(self) -> Any:
         return _as_plain(super().deconstruct(), "TextField")

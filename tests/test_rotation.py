@@ -3,13 +3,21 @@
 import base64
 import json
 import os
+import queue
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
+from accounts import demo
+from accounts.demo import Seeded
 from audit.events import is_genuine
 from audit.models import Event
 from devices.models import Device
@@ -19,11 +27,13 @@ from mfa_site import keyring, rotation
 from mfa_site.fields import MacField, SealedField
 from mfa_site.models import StoredKey
 from tests.conftest import Api, Person, code_of
+from tests.running import Service, as_setting, database_of_this_test
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COLUMNS = {"devices_device.secret", "grants_signingkey.private", "mfa_site_storedkey.sealed"}
 People = Callable[..., Person]
+PEOPLE = 1_500  # enough rows for sign-ins to fall into the rotation
 
 
 class Ring:
@@ -139,13 +149,19 @@ def test_what_is_written_while_a_row_is_resealed_is_not_lost(
     assert rotate(capsys)["in_use"] == ["new"], "the next run has it"
 
 
+def test_a_row_that_was_read_before_is_never_saved_over_what_was_resealed(alice: Person) -> None:
+    with pytest.raises(ValueError, match="changed by UPDATE"):
+        alice.app.save()
+    alice.app.save(update_fields=["name"])
+
+
 def test_rows_that_do_not_open_are_named_and_the_others_done(
     person: People, ring: Ring, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, foreign, spoilt = person("totp"), person("totp"), person("totp")
     ring.becomes({"lost": os.urandom(32)})
     foreign.app.seed = b"x" * 20
-    foreign.app.save()
+    Device.objects.filter(pk=foreign.app.pk).update(secret=foreign.app.secret)
     Device.objects.filter(pk=spoilt.app.pk).update(secret="spoilt")
     ring.becomes(ring.new, ring.old)
     told = rotate(capsys)
@@ -236,3 +252,92 @@ def test_a_copied_seed_signing_key_and_stored_key_are_our_fault_and_count_nothin
     StoredKey.objects.filter(pk=mac.pk).update(sealed=mac.sealed)
     assert api.answer(handle, alice.app, alice.code(1)).status_code == 200, "nothing was spent"
     assert base64.b64encode(alice.app.seed).decode() not in sealed
+
+
+# ---- under load ----------------------------------------------------------------------------------------------------------
+
+
+class Signer(threading.Thread):
+    """Signs people in one after another, by app, and uses what they are handed, until it is told to stop."""
+
+    def __init__(self, service: Service, people: "queue.Queue[Seeded]", stop: threading.Event) -> None:
+        super().__init__()
+        self.service, self.people, self.stop = service, people, stop
+        self.pairs: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.failed: list[Any] = []
+
+    def run(self) -> None:
+        while not self.stop.is_set() and not self.people.empty():
+            try:
+                self.sign_in(self.people.get())
+            except Exception as error:
+                self.failed.append(error)
+
+    def sign_in(self, person: Seeded) -> None:
+        pair = sign_in(self.service, person)
+        self.times.append(time.monotonic())
+        pair = call(self.service, "/oauth2/token", f"grant_type=refresh_token&refresh_token={pair['refresh_token']}")
+        status, me = self.service.call("GET", "/api/v1/me", bearer=pair["access_token"])
+        assert (status, me["username"]) == (200, person.user.username)
+        status, begun = self.service.call("POST", "/api/v1/devices", {"kind": "totp"}, pair["access_token"])
+        assert status == 201, begun
+        self.pairs.append(pair)
+
+
+def call(service: Service, path: str, body: Any) -> dict[str, Any]:
+    status, told = service.call("POST", path, body)
+    assert status in (200, 201), (path, told)
+    return dict(told)
+
+
+def sign_in(service: Service, person: Seeded) -> dict[str, Any]:
+    """Password and code; the pair."""
+    who = {"username": person.user.username, "password": person.password}
+    handle = call(service, "/api/v1/sign-ins", who)["sign_in"]
+    device, clear = person.devices[0]
+    app: Any = pyotp.parse_uri(clear["otpauth_uri"])
+    return call(service, "/api/v1/sign-ins/answer", {"sign_in": handle, "device": str(device.uuid), "answer": app.now()})
+
+
+@pytest.mark.races
+def test_a_rotation_under_load_fails_no_sign_in_and_afterwards_the_new_key_is_enough(
+    ring: Ring, settings: Any, tmp_path: Path
+) -> None:
+    settings.DEMO = True
+    seeded = list(demo.seed_many(PEOPLE, cheap=True, now=timezone.now()))
+    people: queue.Queue[Seeded] = queue.Queue()
+    for one in seeded[:-1]:
+        people.put(one)
+    service = Service(tmp_path, KEYS=as_setting(ring.new | ring.old), DATABASE_URL=database_of_this_test())
+    stop = threading.Event()
+    signers = [Signer(service, people, stop) for _ in range(4)]
+    with service.running():
+        for signer in signers:
+            signer.start()
+        time.sleep(1)
+        began = time.monotonic()
+        rotated = service.manage("rotate_keys", "--json")
+        ended = time.monotonic()
+        time.sleep(1)
+        stop.set()
+        for signer in signers:
+            signer.join()
+    failed = [error for signer in signers for error in signer.failed]
+    assert not failed, (len(failed), failed[:3])
+    times = [moment for signer in signers for moment in signer.times]
+    assert min(times) < began and max(times) > ended and any(began < moment < ended for moment in times)
+    told = json.loads(rotated.stdout)
+    assert rotated.returncode == 0 and told["in_use"] == ["new"] and told["may_leave"] == [ring.old_id], rotated
+    assert told["sealed"]["devices_device.secret"]["resealed"] >= PEOPLE
+
+    service.settings["KEYS"] = as_setting(ring.new)
+    with service.running():
+        assert service.call("GET", "/readyz")[0] == 200
+        sign_in(service, seeded[-1])
+        for signer in signers:
+            token = signer.pairs[-1]["refresh_token"]
+            call(service, "/oauth2/token", f"grant_type=refresh_token&refresh_token={token}")
+    ring.becomes(ring.new)
+    events = list(Event.objects.all())
+    assert len(events) >= 3 * len(times) and all(is_genuine(event) for event in events)
