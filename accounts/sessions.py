@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import BrowserSession
 from accounts.models.browser_session import BEFORE_SIGN_IN, LONGEST
 from mfa_site.client import Client
+from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import mac, token_hash
 
 if TYPE_CHECKING:
@@ -135,6 +136,31 @@ class SessionStore(SessionBase):
         )
         self._session_cache = {}
         return self._row
+
+    def step_up(self, passed: "Passed", now: datetime) -> BrowserSession:
+        """The same session under a new value, with what was proven now; every value before is dead at once.
+
+        Refused SIGN_IN_OVER if it ended meanwhile. Its data and how long it lives at most do not change.
+        """
+        row, new_value = self.row, secrets.token_urlsafe(32)
+        columns: dict[str, Any] = {
+            "value_hash": token_hash(new_value),
+            "previous_hash": token_hash(self.session_key or ""),
+            "previous_until": now,
+            "renewed_at": now,
+            "device": passed.device,
+            "amr": passed.amr,
+            "acr": passed.acr,
+            "auth_time": now,
+            "last_seen_at": now,
+        }
+        alive = BrowserSession.objects.filter(uuid=passed.sid, ended_at=None, expires_at__gt=now)
+        if row is None or alive.update(**columns) != 1:
+            raise Refused(Reason.SIGN_IN_OVER)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        self.new_value = new_value
+        return row
 
     def end(self, reason: str, now: datetime) -> None:
         """The row is ended, or gone where it had no person; the cookie goes with the response."""

@@ -94,18 +94,21 @@ def may_enrol_first(user: User, now: datetime) -> bool:
     return not ever.exists()
 
 
-def by_handle(handle: str, now: datetime) -> SignIn:
-    """The open sign-in of this secret handle; Refused SIGN_IN_OVER for any other."""
-    return _open(SignIn.objects.filter(handle_hash=token_hash(handle)), now)
+def by_handle(handle: str, asker: UUID | None, now: datetime) -> SignIn:
+    """The open sign-in of this secret handle, or step-up that `asker` (the proof's sid) began; else Refused SIGN_IN_OVER."""
+    return _open(SignIn.objects.filter(handle_hash=token_hash(handle)), asker, now)
 
 
-def by_uuid(uuid: UUID, now: datetime) -> SignIn:
-    """The open sign-in of this uuid, for a browser that is known to have begun it; else Refused SIGN_IN_OVER."""
-    return _open(SignIn.objects.filter(uuid=uuid), now)
+def by_uuid(uuid: UUID, asker: UUID | None, now: datetime) -> SignIn:
+    """The same by uuid; a sign-in for a browser that is known to have begun it."""
+    return _open(SignIn.objects.filter(uuid=uuid), asker, now)
 
 
-def _open(found: Any, now: datetime) -> SignIn:
-    sign_in: SignIn | None = found.select_related("user").filter(purpose=SignIn.Purpose.SIGN_IN).first()
+def _open(found: Any, asker: UUID | None, now: datetime) -> SignIn:
+    mine = Q(purpose=SignIn.Purpose.SIGN_IN)
+    if asker:
+        mine |= Q(purpose=SignIn.Purpose.STEP_UP, started_by=asker)
+    sign_in: SignIn | None = found.select_related("user").filter(mine).first()
     if sign_in is None or not sign_in.is_open(now) or not _person_unchanged(sign_in):
         raise Refused(Reason.SIGN_IN_OVER)
     return sign_in
@@ -230,14 +233,15 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
 
 
 def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
-    """Inside the transaction of a right answer: the sign-in is FINISHED by this caller alone, and the grant made."""
+    """Inside the transaction of a right answer: the ceremony is FINISHED by this caller alone, and the grant made."""
     amr, acr = policy.strength(sign_in.methods, kinds.module(device.kind).facts(device, proof))
     if not sign_in.finish(amr, now):
         raise Refused(Reason.SIGN_IN_OVER)
-    passed = Passed(sign_in.person, device, amr, acr, sid=uuid4())
+    passed = Passed(sign_in.person, device, amr, acr, sid=sign_in.started_by or uuid4())
     granted = grant(passed)
+    act = "stepped_up" if sign_in.is_step_up else "signed_in"
     who, sid = passed.user.uuid, passed.sid
-    record("signed_in", client=client, person=who, device=device.uuid, sid=sid, kind=device.kind, amr=amr, acr=acr)
+    record(act, client=client, person=who, device=device.uuid, sid=sid, kind=device.kind, amr=amr, acr=acr)
     return granted
 
 

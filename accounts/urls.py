@@ -4,7 +4,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from accounts import oauth
-from accounts.api import own, sign_ins
+from accounts.api import own, sign_ins, step_ups
 from accounts.views import account, demo, sign_in
 from mfa_site.api import resource
 
@@ -15,6 +15,7 @@ api = [
     path("sign-ins/enrol", resource(POST=sign_ins.enrol)),
     path("sign-ins/enrol/confirm", resource(POST=sign_ins.confirm)),
     path("sign-ins/cancel", resource(POST=sign_ins.cancel)),
+    path("step-ups", resource(POST=step_ups.start)),
     path("me", resource(GET=own.me)),
     path("devices", resource(GET=own.devices, POST=own.begin)),
     path("devices/<uuid:uuid>", resource(GET=own.one, PATCH=own.rename, DELETE=own.remove)),

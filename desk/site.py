@@ -11,7 +11,7 @@ from accounts.views import account
 from accounts.views.frame import signed_in_page
 from mfa_site.api import SAFE
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP_MAX_AGE, check, proof_of
+from mfa_site.proof import STEP_UP, check, proof_of
 
 
 class DeskSite(AdminSite):
@@ -31,7 +31,9 @@ class DeskSite(AdminSite):
 
         @signed_in_page
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            check(request, max_age=None if request.method in SAFE else STEP_UP_MAX_AGE)
+            if request.method not in SAFE:
+                check(request, **STEP_UP)
+            check(request)
             if not self.has_permission(request):
                 raise Refused(Reason.NOT_PERMITTED)
             response: HttpResponse = inner(request, *args, **kwargs)

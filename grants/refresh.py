@@ -88,14 +88,32 @@ def rotate(token: str, client_id: str, still_good: Callable[[RefreshFamily], boo
     if row.spent_at is None and not still_good(family):
         return None
     with transaction.atomic():
-        won = row.spent_at is None and RefreshToken.objects.filter(pk=row.pk, spent_at=None).update(spent_at=now) == 1
-        if won:
-            family.idle_until = min(now + IDLE, family.expires_at)
-            # The family row decides against an end that comes at the same moment.
-            won = RefreshFamily.objects.filter(pk=family.pk, ended_at=None).update(idle_until=family.idle_until) == 1
-            return _pair(family, now) if won else None
+        # The family before the token, here and in `step_up`: it decides against an end or a step-up at the same moment.
+        if not _used(family, now):
+            return None
+        if row.spent_at is None and RefreshToken.objects.filter(pk=row.pk, spent_at=None).update(spent_at=now) == 1:
+            return _pair(family, now)
     end(Q(pk=family.pk), "reused", now)
     raise Reused(family)
+
+
+def step_up(sid: UUID, *, device: UUID, amr: list[str], acr: str, now: datetime) -> Pair | None:
+    """The family stands for what was proven now and has a new pair; every token before is spent. None if it has ended.
+
+    Call it inside the transaction of the right answer. How long the family lives at most does not change.
+    """
+    family = alive(sid, now).first()
+    if family is None or not _used(family, now, device=device, amr=amr, acr=acr, auth_time=now):
+        return None
+    RefreshToken.objects.filter(family=family, spent_at=None).update(spent_at=now)
+    return _pair(family, now)
+
+
+def _used(family: RefreshFamily, now: datetime, **proven: Any) -> bool:
+    columns = {"idle_until": min(now + IDLE, family.expires_at), **proven}
+    for name, value in columns.items():
+        setattr(family, name, value)
+    return RefreshFamily.objects.filter(pk=family.pk, ended_at=None).update(**columns) == 1
 
 
 def is_alive(family: RefreshFamily, now: datetime) -> bool:

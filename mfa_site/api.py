@@ -11,7 +11,7 @@ from django.http.request import UnreadablePostError
 from django.middleware.csrf import CsrfViewMiddleware
 
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import proof_of
+from mfa_site.proof import ACR, proof_of
 
 Shape = dict[str, type | tuple[type, ...]]
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -161,9 +161,18 @@ def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
         presented = request.headers.get("Authorization", "")
         response["WWW-Authenticate"] = 'Bearer error="invalid_token"' if presented else "Bearer"
     if reason is Reason.STEP_UP_NEEDED:
-        age = refused.facts["max_age"]
-        response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication", max_age={age}'
+        response["WWW-Authenticate"] = step_up_challenge(**refused.facts)
     return response
+
+
+def step_up_challenge(acr: str | None, max_age: int | None) -> str:
+    """RFC 9470 3: each strength that would do, weakest first, and the age in seconds."""
+    asked = ['Bearer error="insufficient_user_authentication"']
+    if acr is not None:
+        asked.append(f'acr_values="{" ".join(ACR[ACR.index(acr) :])}"')
+    if max_age is not None:
+        asked.append(f"max_age={max_age}")
+    return ", ".join(asked)
 
 
 # For developers who read a log; the code is what programs go by.

@@ -88,6 +88,22 @@ def test_refresh() -> None:
         assert refresh(token).status_code == 200
 
 
+@pytest.mark.parametrize(("by", "beginning", "answering"), [("session", 7, 12), ("bearer", 8, 15)])
+def test_step_up(by: str, beginning: int, answering: int) -> None:
+    person = make_person("totp")
+    warm(person)
+    api = Api() if by == "session" else Api(Api().sign_in(person)["access_token"])
+    if by == "session":
+        api.take_csrf()
+        api.sign_in(person, grant="session")
+    with statements(beginning):
+        handle = api.post("step-ups").json()["sign_in"]
+    code = person.code(1)
+    with statements(answering) as captured:
+        assert api.answer(handle, person.app, code).status_code == 200
+    assert commits(captured) == 2, "as for a sign-in"
+
+
 def test_a_bearer_costs_no_statement_and_an_unsafe_call_one(client: Any) -> None:
     person = make_person("totp")
     bearer = Api(Api().sign_in(person)["access_token"])

@@ -382,6 +382,37 @@ def a_sign_in_is_given_up() -> Any:
     return api.post("sign-ins/cancel", {"sign_in": api.start(make_person("totp"))})
 
 
+@succeeds("startStepUp")
+def a_step_up_of_a_program() -> Any:
+    return with_tokens(make_person("totp", "fido2")).post("step-ups")
+
+
+@succeeds("startStepUp")
+def a_step_up_of_a_browser() -> Any:
+    return with_session(make_person("fido2")).post("step-ups")
+
+
+@succeeds("answerSignIn")
+def a_step_up_with_a_code_for_tokens() -> Any:
+    person = make_person("totp")
+    api = with_tokens(person)
+    return api.answer(api.post("step-ups").json()["sign_in"], person.app, person.code(1))
+
+
+@succeeds("answerSignIn")
+def a_step_up_with_a_key_for_a_session() -> Any:
+    person = make_person("fido2")
+    api = with_session(person)
+    handle = api.post("step-ups").json()["sign_in"]
+    return api.answer(handle, person.key, person.soft_key.get(api.challenge(handle, person.key)))
+
+
+@succeeds("cancelSignIn")
+def a_step_up_is_given_up() -> Any:
+    api = with_session(make_person("totp"))
+    return api.post("sign-ins/cancel", {"sign_in": api.post("step-ups").json()["sign_in"]})
+
+
 @succeeds("me")
 def who_am_i_by_token() -> Any:
     return with_tokens(make_person("fido2")).get("me")

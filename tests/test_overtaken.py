@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts import enrolment, signin
-from accounts.models import SignIn
+from accounts import enrolment, signin, step_up
+from accounts.api import sign_ins
+from accounts.models import BrowserSession, SignIn
+from accounts.sessions import SessionStore
 from devices.kinds import totp
 from devices.models import Device
+from grants.models import RefreshFamily, RefreshToken
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import RequestProof
 from tests.conftest import Api, Person
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +37,7 @@ def nothing(passed: signin.Passed) -> None:
 def read(api: Api, person: Person) -> tuple[str, SignIn]:
     """A handle and its sign-in as a request sees it."""
     handle = api.start(person)
-    return handle, signin.by_handle(handle, timezone.now())
+    return handle, signin.by_handle(handle, None, timezone.now())
 
 
 def test_an_answer_to_a_sign_in_that_just_finished_spends_nothing(api: Api, alice: Person) -> None:
@@ -59,6 +63,30 @@ def test_a_person_who_changed_while_answering_is_not_let_in(api: Api, alice: Per
     assert reason_of(lambda: signin.answer(stale, alice.app.uuid, code, nothing, CALLER, now)) is Reason.SIGN_IN_OVER
     row = Device.objects.get()
     assert row.counter == -1 and row.failures == 0
+
+
+@pytest.mark.parametrize("by", ["session", "bearer"])
+def test_a_step_up_of_a_session_that_just_ended_spends_nothing(api: Api, alice: Person, rf: Any, by: str) -> None:
+    """The session or family ended after the request was let in: by the device, by an administrator, by signing out."""
+    api.take_csrf()
+    api.sign_in(alice, grant="session" if by == "session" else "token")
+    row: Any = BrowserSession.objects.filter(person=alice.user).first() or RefreshFamily.objects.get()
+    proof = RequestProof(alice.user.uuid, row.uuid, tuple(row.amr), row.acr, row.auth_time, "session")
+    _, handle = step_up.begin(alice.user, proof, CALLER, timezone.now())
+    stale, request = signin.by_handle(handle, row.uuid, timezone.now()), rf.get("/")
+    request.proof, request.session = proof, SessionStore("x" if by == "bearer" else api.client.cookies["session"].value)
+    assert (request.session.row is None) is (by == "bearer")
+    type(row).objects.update(ended_at=timezone.now())
+    now, code = timezone.now(), alice.code(1)
+
+    def grant(passed: signin.Passed) -> object:
+        return sign_ins.renewed_session(request, passed, now) if by == "session" else sign_ins.renewed_pair(passed, now)
+
+    assert reason_of(lambda: signin.answer(stale, alice.app.uuid, code, grant, CALLER, now)) is Reason.SIGN_IN_OVER
+    device = Device.objects.get()
+    assert device.counter < int(now.timestamp()) // 30 + 1 and device.failures == 0
+    assert SignIn.objects.get(purpose="step_up").state == "waiting" and request.session.new_value is None
+    assert RefreshToken.objects.exclude(spent_at=None).count() == 0
 
 
 def test_choosing_in_a_sign_in_that_is_over_keeps_no_challenge(api: Api, bob: Person) -> None:

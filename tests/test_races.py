@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import demo
-from accounts.models import SignIn, User
+from accounts.models import BrowserSession, SignIn, User
 from devices.kinds import Proof, totp
 from devices.models import Device, Kind, forget_pending
 from grants.models import RefreshToken
@@ -166,6 +166,76 @@ def test_wrong_codes_at_once_are_all_counted_or_refused() -> None:
         seen = outcomes(crowd.post(lambda api: api.answer(handles.pop(), person.app, wrong)))
     person.app.refresh_from_db()
     assert seen == {(401, "wrong_answer"): 5, (429, "too_many_attempts"): AT_ONCE - 5}, "a burst is worth no more than a series"
+    assert person.app.failures == 5
+    assert person.app.paused_until is not None and person.app.paused_until > timezone.now()
+
+
+def step_ups(person: Person, bearer: str, how_many: int) -> list[str]:
+    """Handles of as many step-ups of this bearer."""
+    return [Api(bearer).post("step-ups").json()["sign_in"] for _ in range(how_many)]
+
+
+def test_one_code_in_one_step_up_and_in_fifty() -> None:
+    with Crowd() as crowd:
+        for number, person in enumerate(people("totp")):
+            bearer = Api().sign_in(person)["access_token"]
+            handles = step_ups(person, bearer, AT_ONCE if number % 2 else 1)
+            given, code = handles * (AT_ONCE // len(handles)), person.code(1)
+            answers = crowd.post(lambda api: Api(bearer).answer(given.pop(), person.app, code))  # noqa: B023
+            only_one_won(answers, person.app)
+            assert SignIn.objects.filter(user=person.user, purpose="step_up", state="finished").count() == 1
+            tokens = RefreshToken.objects.filter(family__person=person.user.uuid)
+            assert (tokens.count(), tokens.filter(spent_at=None).count()) == (2, 1)
+
+
+def test_one_code_in_one_step_up_of_a_session() -> None:
+    with Crowd() as crowd:
+        for person in people("totp")[: max(3, ROUNDS // 10)]:
+            browser = Api()
+            browser.take_csrf()
+            browser.sign_in(person, grant="session")
+            handle, code = browser.post("step-ups").json()["sign_in"], person.code(1)
+            cookies = {name: morsel.value for name, morsel in browser.client.cookies.items()}
+
+            def answer(api: Api) -> Any:
+                api.client.cookies.load(cookies)  # noqa: B023
+                api.csrf = browser.csrf  # noqa: B023
+                return api.answer(handle, person.app, code)  # noqa: B023
+
+            answers = crowd.post(answer)
+            # Those that come after the winner come with a cookie that is dead, and are strangers.
+            only_one_won(answers, person.app)
+            assert BrowserSession.objects.filter(person=person.user, ended_at=None).count() == 1
+
+
+def test_a_step_up_beside_refreshes_leaves_one_living_token() -> None:
+    """Both lock the family before its tokens: another order would deadlock, or leave two tokens alive."""
+    with Crowd() as crowd:
+        for person in people("totp"):
+            pair = Api().sign_in(person)
+            [handle] = step_ups(person, pair["access_token"], 1)
+            fields, code = _form({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}), person.code(1)
+            calls: list[Any] = [lambda _api: None] * (AT_ONCE - 2)
+            calls += [
+                lambda api: api.client.post("/oauth2/token", fields, FORM),  # noqa: B023
+                lambda _api: Api(pair["access_token"]).answer(handle, person.app, code),  # noqa: B023
+            ]
+            answers = [answer for answer in crowd.post(lambda api: calls.pop()(api)) if answer is not None]  # noqa: B023
+            assert {answer.status_code for answer in answers} <= {200, 400, 401}
+            tokens = RefreshToken.objects.filter(family__person=person.user.uuid, spent_at=None)
+            assert tokens.count() == 1
+
+
+def test_wrong_codes_through_new_step_ups_are_all_counted_or_refused() -> None:
+    """Two hundred guesses, each through a step-up of its own, are worth what a series is worth."""
+    person = make_person("totp")
+    bearer, wrong = Api().sign_in(person)["access_token"], person.wrong_code()
+    seen: Counter[tuple[int, str]] = Counter()
+    with Crowd() as crowd:
+        for _ in range(4):
+            seen += outcomes(crowd.post(lambda _api: Api(bearer).answer(step_ups(person, bearer, 1)[0], person.app, wrong)))
+    person.app.refresh_from_db()
+    assert seen == {(401, "wrong_answer"): 5, (429, "too_many_attempts"): 4 * AT_ONCE - 5}
     assert person.app.failures == 5
     assert person.app.paused_until is not None and person.app.paused_until > timezone.now()
 

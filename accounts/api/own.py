@@ -14,7 +14,7 @@ from accounts.models import User
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP_MAX_AGE, check, needs
+from mfa_site.proof import STEP_UP, check, needs
 
 PAGE = 50
 PAGE_MOST = 100
@@ -50,7 +50,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     return api.answer({"devices": [shapes.device(row, now) for row in rows[:limit]], "next": more})
 
 
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def begin(request: HttpRequest) -> HttpResponse:
     """`POST devices`: an enrolment is begun; what the person must see is shown once."""
     given = api.body(request, {"kind": str, "name?": str})
@@ -59,7 +59,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     return begun_answer(begun, now)
 
 
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def confirm(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/confirm`: a right answer makes the device active."""
     given = api.body(request, {"answer": (str, dict)})
@@ -76,7 +76,7 @@ def one(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return api.answer(shapes.device(own_devices.one(person(request), uuid), timezone.now()))
 
 
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def rename(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`PATCH devices/<uuid>`: the device has the new name."""
     given = api.body(request, {"name": str})
@@ -85,7 +85,7 @@ def rename(request: HttpRequest, uuid: UUID) -> HttpResponse:
     return api.answer(shapes.device(device, timezone.now()))
 
 
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`DELETE devices/<uuid>`: 204; the device and what it opened have ended."""
     own_devices.remove(own_devices.one(person(request), uuid), client(request), timezone.now())

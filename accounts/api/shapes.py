@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from accounts.models import User
+from accounts.models import SignIn, User
 from devices.models import Device, Kind
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import RequestProof
@@ -42,6 +42,18 @@ def device_before_sign_in(row: Device, now: datetime) -> dict[str, Any]:
     """What somebody who knows the password alone may see of a device."""
     whole = device(row, now)
     return {name: whole[name] for name in ("uuid", "kind", "name", "usable", "sent_to", "transports")}
+
+
+def ceremony(sign_in: SignIn, handle: str, now: datetime) -> dict[str, Any]:
+    """A sign-in or step-up that was just begun, with the devices that may be used now."""
+    waiting = sign_in.state == SignIn.State.WAITING
+    usable = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)] if waiting else []
+    return {
+        "sign_in": handle,
+        "state": sign_in.state,
+        "expires_in": seconds_until(sign_in.expires_at, now),
+        "devices": [device_before_sign_in(row, now) for row in usable],
+    }
 
 
 def me(user: User, proof: RequestProof) -> dict[str, Any]:

@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts import enrolment, signin
 from accounts.api import shapes
-from accounts.models import SignIn
+from accounts.models import BrowserSession
 from accounts.sessions import session_of
 from accounts.signin import Grant, Passed
-from devices.models import Device
 from grants import refresh
 from mfa_site import api
 from mfa_site.client import Client, client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import RequestProof
+from mfa_site.proof import RequestProof, proof_of
 
-GRANTS = ("token", "session")
+GRANTS = ("token", "session")  # the first where none is asked for
 
 
 def start(request: HttpRequest) -> HttpResponse:
@@ -27,24 +27,14 @@ def start(request: HttpRequest) -> HttpResponse:
     given = api.body(request, {"username": str, "password": str})
     now = timezone.now()
     sign_in, handle = signin.start(request, given["username"], given["password"], client(request), now)
-    waiting = sign_in.state == SignIn.State.WAITING
-    usable = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)] if waiting else []
-    return api.answer(
-        {
-            "sign_in": handle,
-            "state": sign_in.state,
-            "expires_in": shapes.seconds_until(sign_in.expires_at, now),
-            "devices": [shapes.device_before_sign_in(row, now) for row in usable],
-        },
-        status=201,
-    )
+    return api.answer(shapes.ceremony(sign_in, handle, now), status=201)
 
 
 def challenge(request: HttpRequest) -> HttpResponse:
     """`POST sign-ins/challenge`: what the client needs to answer this device."""
     given = api.body(request, {"sign_in": str, "device": str})
     now = timezone.now()
-    sign_in = signin.by_handle(given["sign_in"], now)
+    sign_in = signin.by_handle(given["sign_in"], asker(request), now)
     device, shown = signin.choose(sign_in, shapes.uuid(given["device"]), now)
     expires_in = shapes.seconds_until(sign_in.expires_at, now)
     return api.answer({"device": str(device.uuid), "kind": device.kind, "expires_in": expires_in, **shown.shown})
@@ -59,7 +49,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     """`POST sign-ins/enrol`: the first device of a new account is begun."""
     given = api.body(request, {"sign_in": str, "kind": str, "name?": str})
     now = timezone.now()
-    sign_in = signin.by_handle(given["sign_in"], now)
+    sign_in = signin.by_handle(given["sign_in"], asker(request), now)
     begun = enrolment.begin_first(sign_in, given["kind"], given.get("name", ""), client(request), now)
     return begun_answer(begun, now)
 
@@ -72,8 +62,10 @@ def confirm(request: HttpRequest) -> HttpResponse:
 def _answered(request: HttpRequest, carry_out: Callable[..., dict[str, Any]]) -> HttpResponse:
     given = api.body(request, {"sign_in": str, "device": str, "answer": (str, dict), "grant?": str})
     now, caller = timezone.now(), client(request)
-    grant = granting(request, given.get("grant", "token"), caller, now)
-    sign_in = signin.by_handle(given["sign_in"], now)
+    if given.get("grant", GRANTS[0]) not in GRANTS:
+        raise Refused(Reason.MALFORMED)
+    sign_in = signin.by_handle(given["sign_in"], asker(request), now)
+    grant = (renewing if sign_in.is_step_up else granting)(request, given.get("grant"), caller, now)
     return api.answer(carry_out(sign_in, shapes.uuid(given["device"]), given["answer"], grant, caller, now))
 
 
@@ -81,8 +73,14 @@ def cancel(request: HttpRequest) -> HttpResponse:
     """`POST sign-ins/cancel`: 204, over for good."""
     given = api.body(request, {"sign_in": str})
     now = timezone.now()
-    signin.cancel(signin.by_handle(given["sign_in"], now), client(request), now)
+    signin.cancel(signin.by_handle(given["sign_in"], asker(request), now), client(request), now)
     return api.empty()
+
+
+def asker(request: HttpRequest) -> UUID | None:
+    """The session or family that calls; a step-up is open to the one that began it alone."""
+    proof = proof_of(request)
+    return proof.sid if proof else None
 
 
 def begun_answer(begun: enrolment.Begun, now: datetime) -> HttpResponse:
@@ -95,17 +93,23 @@ def begun_answer(begun: enrolment.Begun, now: datetime) -> HttpResponse:
     return api.answer(shown, status=201)
 
 
-def granting(request: HttpRequest, kind: str, caller: Client, now: datetime) -> Grant[dict[str, Any]]:
+def granting(request: HttpRequest, kind: str | None, caller: Client, now: datetime) -> Grant[dict[str, Any]]:
     """How a sign-in that passed is rewarded: `token` or `session`; the latter sets a cookie and needs the CSRF header.
 
-    Checked before anything is spent: Refused MALFORMED for another word, CSRF_FAILED without the header.
+    Checked before anything is spent: Refused CSRF_FAILED without the header.
     """
-    if kind not in GRANTS:
-        raise Refused(Reason.MALFORMED)
     if kind == "session":
         api.require_csrf(request)
         return lambda passed: session_for(request, passed, caller, now)
     return lambda passed: pair_for(passed, caller, now)
+
+
+def renewing(request: HttpRequest, kind: str | None, caller: Client, now: datetime) -> Grant[dict[str, Any]]:
+    """How a step-up that passed is rewarded: with what began it, renewed; Refused WRONG_STATE where the other is asked for."""
+    own = "session" if api.by_session(request) else "token"
+    if kind not in (None, own):
+        raise Refused(Reason.WRONG_STATE)
+    return lambda passed: renewed_session(request, passed, now) if own == "session" else renewed_pair(passed, now)
 
 
 def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
@@ -126,6 +130,24 @@ def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
 
 def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
     """A new browser session; the response sets its cookie."""
-    row = session_of(request).sign_in(passed, caller, now)
+    return session_answer(session_of(request).sign_in(passed, caller, now), passed, now)
+
+
+def session_answer(row: BrowserSession, passed: Passed, now: datetime) -> dict[str, Any]:
+    """Who is signed in by this session, with what was just proven."""
     proof = RequestProof(passed.user.uuid, row.uuid, tuple(passed.amr), passed.acr, now, "session")
     return {"me": shapes.me(passed.user, proof), "expires_in": shapes.seconds_until(row.expires_at, now)}
+
+
+def renewed_session(request: HttpRequest, passed: Passed, now: datetime) -> dict[str, Any]:
+    """The same session with the new proof; the response sets its new cookie."""
+    row = session_of(request).step_up(passed, now)
+    return session_answer(row, passed, now)
+
+
+def renewed_pair(passed: Passed, now: datetime) -> dict[str, Any]:
+    """A new pair of the same family; Refused SIGN_IN_OVER if it ended meanwhile."""
+    pair = refresh.step_up(passed.sid, device=passed.device.uuid, amr=passed.amr, acr=passed.acr, now=now)
+    if pair is None:
+        raise Refused(Reason.SIGN_IN_OVER)
+    return pair.as_json(now)

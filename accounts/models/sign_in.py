@@ -3,6 +3,7 @@
 | state              | event                  | next      |
 |--------------------|------------------------|-----------|
 | -                  | password right         | WAITING, or ENROLLING for an account that never had a device |
+| -                  | step-up begun          | WAITING   |
 | WAITING            | choose a device        | WAITING, with a new challenge |
 | WAITING            | right answer           | FINISHED  |
 | ENROLLING          | first device activated | FINISHED  |
@@ -72,6 +73,11 @@ class SignIn(models.Model):
         """Whose it is; the column is nullable only for sign-ins that will begin with a key."""
         assert self.user is not None
         return self.user
+
+    @property
+    def is_step_up(self) -> bool:
+        """Whether it refreshes the proof of a session or family that exists, `started_by`."""
+        return self.purpose == self.Purpose.STEP_UP
 
     def is_open(self, now: datetime) -> bool:
         """Whether it still waits for an answer."""

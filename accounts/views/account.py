@@ -22,7 +22,7 @@ from devices import kinds
 from devices.models import Device, Kind
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP_MAX_AGE, check, needs
+from mfa_site.proof import STEP_UP, check, needs
 
 
 @require_safe
@@ -52,7 +52,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     form = NameForm(request.POST if request.POST.get("action") == "rename" else None, initial={"name": row.name})
     error, status = "", 200
     if request.method == "POST":
-        check(request, max_age=STEP_UP_MAX_AGE)
+        check(request, **STEP_UP)
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)
@@ -87,7 +87,7 @@ def removed(request: HttpRequest, row: Device) -> HttpResponse:
 
 @require_safe
 @signed_in_page
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def add_choice(request: HttpRequest) -> HttpResponse:
     """Which kind of device?"""
     return render(request, "accounts/add_device.html", {"rows": kinds_to_add()})
@@ -95,7 +95,7 @@ def add_choice(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in_page
-@needs(max_age=STEP_UP_MAX_AGE)
+@needs(**STEP_UP)
 def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
     if kind not in Kind.values:

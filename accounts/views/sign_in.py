@@ -57,7 +57,7 @@ def sign_in_page(view: View) -> View:
         try:
             if not session_of(request).began(uuid):
                 raise Refused(Reason.SIGN_IN_OVER)
-            return view(request, signin.by_uuid(uuid, timezone.now()), **kwargs)
+            return view(request, signin.by_uuid(uuid, None, timezone.now()), **kwargs)
         except Refused as refused:
             if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
                 raise

@@ -1,0 +1,42 @@
+"""Step-up: a signed-in person proves the second factor once more, on top of what was proven before.
+
+It is a ceremony like a sign-in and is answered through the same functions (`signin.choose`, `signin.answer`), but only
+by the session or refresh family that began it. That session or family stays, and stands for the new proof from then on:
+its strength is what was proven now, never what was proven once.
+"""
+
+import secrets
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import SignIn, User
+from accounts.models.sign_in import LIFE
+from audit.events import record
+from mfa_site.client import Client
+from mfa_site.keyring import token_hash
+from mfa_site.proof import RequestProof
+
+FIRST_FACTORS = ("pwd",)  # what stays proven from the sign-in; the device is proven anew
+
+
+def begin(user: User, proof: RequestProof, client: Client, now: datetime, next: str = "") -> tuple[SignIn, str]:
+    """A step-up waits for one of the person's devices: the row, and the secret handle by which an API client answers it."""
+    handle = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        step_up = SignIn.objects.create(
+            handle_hash=token_hash(handle),
+            purpose=SignIn.Purpose.STEP_UP,
+            state=SignIn.State.WAITING,
+            user=user,
+            methods=[method for method in proof.amr if method in FIRST_FACTORS],
+            password_mark=user.password_mark(),
+            started_by=proof.sid,
+            next=next,
+            address=client.address,
+            user_agent=client.user_agent,
+            created_at=now,
+            expires_at=now + LIFE,
+        )
+        record("step_up_begun", client=client, person=user.uuid, sid=proof.sid)
+    return step_up, handle
