@@ -30,7 +30,7 @@ run: $(VENV)/.installed ## the demo on http://localhost:8000 (PORT= to change)
 	@python manage.py seed_demo --if-empty
 	@python manage.py how_to_get_in
 	@python -m mfa_site.together python manage.py worker -- \
-	  granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
+	  granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
 
 test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… for another database
 	@sh tests/install-browser.sh
@@ -40,7 +40,7 @@ serve: $(VENV)/.installed ## as in production: settings from the environment, un
 	@python manage.py migrate --verbosity 0
 	@python manage.py collectstatic --noinput --verbosity 0
 	@python -m mfa_site.together python manage.py worker -- \
-	  granian --interface wsgi --host $(HOST) --port $(PORT) --workers $${WORKERS:-2} --blocking-threads 32 --no-ws --log-level error mfa_site.wsgi:application
+	  granian --interface wsgi --host $(HOST) --port $(PORT) --workers $${WORKERS:-2} --blocking-threads 32 --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, migrations, settings
 	ruff format --check .

@@ -18,8 +18,8 @@ from typing import Any
 import pyotp
 
 from bench import grow, service, verify
-from bench.cluster import free_port
 from bench.load import Answer, Request, Sender
+from tests.cluster import free_port
 from tests.soft_key import SoftKey
 
 RESULTS = Path(__file__).parent / "results"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cluster
+from tests import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 TICK = os.sysconf("SC_CLK_TCK")
@@ -40,7 +40,7 @@ def store(folder: Path) -> Iterator[Store]:
     try:
         yield Store(own.url, own.url.removesuffix("postgres") + "bare", "PostgreSQL", own.pid)
     finally:
-        own.stop()
+        own.remove()
 
 
 def environment(database: Store, port: int) -> dict[str, str]:

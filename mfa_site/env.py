@@ -154,7 +154,8 @@ def database(url: str, root: Path) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            # A connection per request costs 16 ms of CPU; the pool keeps them open and drops dead ones.
-            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 32, "timeout": 10}},
+            # A connection per request costs 16 ms of CPU; the pool keeps them open and drops dead ones. It is as large as
+            # the server has threads, so that nobody waits for a connection but while the database is away.
+            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 32, "timeout": 3}},
         }
     raise ImproperlyConfigured(f"{PREFIX}DATABASE_URL starts with sqlite:// or postgres://, not {parts.scheme}://.")

@@ -62,11 +62,10 @@ class Service:
     def start(self, workers: int = 2) -> subprocess.Popen[bytes]:
         """The server's process; what it says is in `log`."""
         options = f"--interface wsgi --host 127.0.0.1 --port {self.port} --workers {workers} --blocking-threads 8"
-        command = [str(Path(sys.executable).with_name("granian")), *options.split(), "--no-ws", "--log-level", "error"]
+        options += " --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application"
+        command = [Path(sys.executable).with_name("granian"), *options.split()]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [*command, "mfa_site.wsgi:application"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+            return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
     @contextmanager
     def running(self, workers: int = 2) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the bench's own, so that its CPU and its statements can be told from everybody else's."""
+"""A PostgreSQL of one's own, to be stopped and started, and whose CPU and statements are nobody else's."""
 
 import os
 import pwd
@@ -34,8 +34,7 @@ class Cluster:
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             shutil.chown(self.folder, "postgres")
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8")
-        options = f"-p {self.port} {OPTIONS} -c unix_socket_directories={self.folder}"
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        self.start()
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "bare")
         self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
         self.pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
@@ -44,7 +43,16 @@ class Cluster:
         user = pwd.getpwnam("postgres").pw_uid if os.getuid() == 0 else None
         subprocess.run([self.bin / program, *arguments], check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
 
+    def start(self) -> None:
+        """It answers."""
+        options = f"-p {self.port} {OPTIONS} -c unix_socket_directories={self.folder}"
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
     def stop(self) -> None:
-        """The cluster is gone."""
+        """It does not answer, as after a power failure."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        """Stopped for good, and its files gone."""
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
