@@ -63,7 +63,7 @@ class Service:
         """The server's process; what it says is in `log`."""
         options = f"--interface wsgi --host 127.0.0.1 --port {self.port} --workers {workers} --blocking-threads 8"
         options += " --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application"
-        command = [Path(sys.executable).with_name("granian"), *options.split()]
+        command = [str(Path(sys.executable).with_name("granian")), *options.split()]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
