@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,14 +16,14 @@ from fido2.cose import ES256
 
 from accounts.hashers import CheapForLoadTests
 from accounts.models import User, normalised
-from devices.kinds import totp
+from devices.kinds import recovery, totp
 from devices.lifecycle import State
 from devices.models import Device, Kind
 from mfa_site.site import this_site
 
 # username -> (name, staff, kinds of devices)
 PEOPLE: dict[str, tuple[str, bool, tuple[Kind, ...]]] = {
-    "alice": ("Alice", False, (Kind.TOTP,)),
+    "alice": ("Alice", False, (Kind.TOTP, Kind.RECOVERY)),
     "bob": ("Bob", False, (Kind.FIDO2,)),
     "mallory": ("Mallory", False, (Kind.TOTP,)),
     "nora": ("Nora", False, ()),
@@ -40,6 +40,7 @@ class Seeded:
     user: User
     password: str
     devices: list[tuple[Device, dict[str, Any]]]
+    recovery_codes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """In the shape that `seed_demo --json` prints."""
@@ -50,7 +51,7 @@ class Seeded:
             "password": self.password,
             "staff": self.user.is_staff,
             "devices": rows,
-            "recovery_codes": [],
+            "recovery_codes": self.recovery_codes,
         }
 
 
@@ -68,10 +69,11 @@ def seed(now: datetime) -> list[Seeded]:
             user = User.objects.create_user(
                 username, f"{username}@example.org", password, name=name, is_staff=staff, is_superuser=staff
             )
-            devices = [new_device(user, kind, now) for kind in kinds_]
+            devices = [new_device(user, kind, now) for kind in kinds_ if kind != Kind.RECOVERY]
             for row, _clear in devices:
                 row.save(force_insert=True)
-            made.append(Seeded(user, password, devices))
+            codes = new_codes(user, now) if Kind.RECOVERY in kinds_ else []
+            made.append(Seeded(user, password, devices, codes))
     return made
 
 
@@ -96,6 +98,15 @@ def new_device(user: User, kind: Kind, now: datetime) -> tuple[Device, dict[str,
     """An active device, not saved yet, and what its owner holds of it."""
     row = Device(user=user, kind=kind, state=State.ACTIVE, created_at=now, confirmed_at=now)
     return (app if kind == Kind.TOTP else software_key)(row)
+
+
+def new_codes(user: User, now: datetime) -> list[str]:
+    """A set of recovery codes, saved; the codes in clear."""
+    row = Device(user=user, kind=Kind.RECOVERY, state=State.ACTIVE, created_at=now, confirmed_at=now)
+    row.name = "Recovery codes"
+    codes: list[str] = recovery.begin(row, this_site(), now).shown["codes"]
+    recovery.store(row, codes)
+    return codes
 
 
 def app(row: Device) -> tuple[Device, dict[str, Any]]:

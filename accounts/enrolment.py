@@ -78,7 +78,7 @@ def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: date
 
 
 def _new_device(user: User, kind: str, name: str, now: datetime) -> tuple[Device, Shown]:
-    if kind not in Kind.values:
+    if kind not in Kind.values or kinds.module(kind).STANDS_IN:
         raise Refused(Reason.MALFORMED)
     forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
     User.objects.select_for_update(no_key=True).get(pk=user.pk)  # or parallel ones would pass the limits together

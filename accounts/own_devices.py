@@ -1,5 +1,6 @@
 """One's own devices: list, rename, remove."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from accounts import policy
 from accounts.enrolment import clean_name
 from accounts.models import User
 from audit.events import record
+from devices import kinds
 from devices.lifecycle import State
 from devices.models import PENDING, Device
 from mfa_site.client import Client
@@ -34,14 +36,13 @@ def owner(device: Device) -> UUID | None:
     return device.user.uuid if device.user else None
 
 
-def others_in_use(device: Device) -> list[Device]:
-    """The person's other devices that can answer."""
-    return [row for row in Device.of(device.user_id or 0) if row.pk != device.pk and not row.is_disabled]
-
-
 def is_last(device: Device) -> bool:
-    """Whether nothing else could sign the person in."""
-    return not others_in_use(device)
+    """Whether the person would be left with no device to sign in with; codes only stand in for one."""
+    return not (kinds.module(device.kind).STANDS_IN or _others(device, Device.of(device.user_id or 0)))
+
+
+def _others(device: Device, in_use: Iterable[Device]) -> list[Device]:
+    return [row for row in in_use if row.pk != device.pk and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
 
 
 def rename(device: Device, name: str, client: Client) -> None:
@@ -63,9 +64,8 @@ def remove(device: Device, client: Client, now: datetime) -> None:
     The rows of the person's devices are locked, so that two at once cannot remove the last two.
     """
     with transaction.atomic():
-        active = list(Device.of(device.user_id or 0).select_for_update())
-        others = [other for other in active if other.pk != device.pk and not other.is_disabled]
-        if not others:
+        in_use = list(Device.of(device.user_id or 0).select_for_update())
+        if not kinds.module(device.kind).STANDS_IN and not _others(device, in_use):
             raise Refused(Reason.LAST_DEVICE)
         if not device.retire():
             raise Refused(Reason.NOT_FOUND)

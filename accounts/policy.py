@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -18,11 +19,12 @@ def strength(methods: Iterable[str], facts: Facts) -> tuple[list[str], str]:
 
 
 def in_order(devices: Iterable[Device], remembered: str = "") -> list[Device]:
-    """The one this browser used last, then the strongest, then the one used last."""
+    """The one this browser used last, then the strongest, then the one used last. Codes come last."""
 
-    def rank(device: Device) -> tuple[bool, int, float]:
+    def rank(device: Device) -> tuple[bool, bool, int, float]:
         used = device.last_used_at.timestamp() if device.last_used_at else 0.0
-        return (str(device.uuid) != remembered, -kinds.module(device.kind).STRENGTH, -used)
+        kind = kinds.module(device.kind)
+        return (kind.STANDS_IN, str(device.uuid) != remembered, -kind.STRENGTH, -used)
 
     return sorted(devices, key=rank)
 
@@ -31,6 +33,12 @@ def end_what_it_opened(device: Device, reason: str, now: datetime) -> None:
     """Every browser session and refresh family that this device opened is ended."""
     BrowserSession.end(Q(device=device), reason, now)
     refresh.end(Q(device=device.uuid), reason, now)
+
+
+def hand_over(sid: UUID, old: Device, new: Device) -> None:
+    """The session or refresh family goes on under the device that took the other's place."""
+    BrowserSession.objects.filter(uuid=sid, device=old).update(device=new)
+    refresh.hand_over(sid, old.uuid, new.uuid)
 
 
 def end_everything(person: User, reason: str, now: datetime) -> None:

@@ -147,9 +147,10 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
     if sign_in.state != SignIn.State.WAITING:
         raise Refused(Reason.WRONG_STATE)
     claimed, kept = claim(sign_in, device, given, client, now)
-    proof = judge(sign_in, claimed, kept, given, client, now, kinds.module(claimed.kind).verify)
+    kind = kinds.module(claimed.kind)
+    proof = judge(sign_in, claimed, kept, given, client, now, kind.verify)
     with giving_back(claimed), transaction.atomic():
-        if not claimed.spend(proof, now):
+        if not kind.spend(claimed, proof, now):
             raise Refused(Reason.ANSWER_USED, device=claimed.name)
         return finish(sign_in, claimed, proof, grant, client, now)
 
@@ -234,7 +235,8 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
 
 def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
     """Inside the transaction of a right answer: the ceremony is FINISHED by this caller alone, and the grant made."""
-    amr, acr = policy.strength(sign_in.methods, kinds.module(device.kind).facts(device, proof))
+    facts = kinds.module(device.kind).facts(device, proof)
+    amr, acr = policy.strength(sign_in.methods, facts)
     if not sign_in.finish(amr, now):
         raise Refused(Reason.SIGN_IN_OVER)
     passed = Passed(sign_in.person, device, amr, acr, sid=sign_in.started_by or uuid4())
@@ -242,6 +244,8 @@ def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted],
     act = "stepped_up" if sign_in.is_step_up else "signed_in"
     who, sid = passed.user.uuid, passed.sid
     record(act, client=client, person=who, device=device.uuid, sid=sid, kind=device.kind, amr=amr, acr=acr)
+    if facts.left is not None:
+        record("recovery_code_used", client=client, person=who, device=device.uuid, sid=sid, left=facts.left)
     return granted
 
 

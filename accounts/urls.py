@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 
 from accounts import oauth
 from accounts.api import own, sign_ins, step_ups
-from accounts.views import account, demo, sign_in
+from accounts.views import account, demo, recovery_codes, sign_in
 from mfa_site.api import resource
 
 api = [
@@ -19,6 +19,7 @@ api = [
     path("me", resource(GET=own.me)),
     path("devices", resource(GET=own.devices, POST=own.begin)),
     path("devices/<uuid:uuid>", resource(GET=own.one, PATCH=own.rename, DELETE=own.remove)),
+    path("recovery-codes", resource(POST=own.recovery_codes)),
     path("devices/<uuid:uuid>/confirm", resource(POST=own.confirm)),
 ]
 
@@ -37,6 +38,9 @@ urlpatterns = [
     path("account/devices/add/", account.add_choice, name="add-device"),
     path("account/devices/add/<str:kind>/", account.add, name="add-device-kind"),
     path("account/devices/<uuid:uuid>/", account.device, name="device"),
+    path("account/recovery-codes/", recovery_codes.page, name="recovery-codes"),
+    path("account/recovery-codes/file/", recovery_codes.file, name="recovery-codes-file"),
+    path("account/recovery-codes/used/", recovery_codes.used, name="recovery-code-used"),
     path("demo/", demo.codes, name="demo"),
     path("api/v1/", include(api)),
     path("oauth2/token", resource(POST=oauth.token, cookie=False)),

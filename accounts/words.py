@@ -14,6 +14,11 @@ SENTENCES = {
     Reason.BAD_CREDENTIALS: _("That name and password do not go together. Check both and try again."),
     Reason.SIGN_IN_OVER: _("This sign-in is over. Start again with your password."),
     Reason.ANSWER_USED: _("This code was already used. Wait for the next one on “%(device)s”."),
+    Reason.RECOVERY_CODE_USED: _("This code was already used. Cross it out and enter another one."),
+    Reason.CODE_NOT_OF_SET: _(
+        "That is none of your recovery codes. They have 16 letters and digits, in groups of four. "
+        "If you made a new set, only its codes count."
+    ),
     Reason.CODE_NOT_DIGITS: _("Use only the digits shown on “%(device)s”."),
     Reason.CODE_LOOKS_LIKE_YUBIKEY: _(
         'That long text came from touching a YubiKey. Choose "Use another way" and your security key instead.'

@@ -6,14 +6,14 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import Case, Q, When
+from django.db.models import Case, Exists, OuterRef, Q, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django_otp.models import Device as OtpDevice
 
 from devices.lifecycle import State, states_before
 from mfa_site import keyring
-from mfa_site.fields import SealedField
+from mfa_site.fields import MacField, SealedField
 
 if TYPE_CHECKING:
     from devices.kinds import Proof
@@ -45,6 +45,7 @@ class Kind(models.TextChoices):
 
     TOTP = "totp", "TOTP"
     FIDO2 = "fido2", "FIDO2"
+    RECOVERY = "recovery", "Recovery codes"
 
 
 class Device(OtpDevice):
@@ -92,6 +93,9 @@ class Device(OtpDevice):
     class Meta:
         indexes = [models.Index(fields=["user", "state"])]
         constraints = [
+            models.UniqueConstraint(  # whoever makes a second set at the same moment hits it
+                name="device_one_recovery_set", fields=["user"], condition=Q(kind=Kind.RECOVERY) & ~Q(state=State.RETIRED)
+            ),
             models.CheckConstraint(name="device_kind", condition=Q(kind__in=Kind.values)),
             models.CheckConstraint(name="device_state", condition=Q(state__in=State.values)),
             models.CheckConstraint(
@@ -152,8 +156,9 @@ class Device(OtpDevice):
 
     @classmethod
     def of(cls, user_id: int) -> models.QuerySet["Device"]:
-        """The person's devices that can answer in principle: active, or handed out and not tried yet."""
-        return cls.objects.filter(IN_USE, user_id=user_id).order_by("created_at", "id")
+        """The person's devices that can answer in principle: active, or handed out and not tried yet; codes if any is left."""
+        left = Exists(RecoveryCode.objects.filter(device=OuterRef("pk"), spent_at=None))
+        return cls.objects.filter(IN_USE, ~Q(kind=Kind.RECOVERY) | left, user_id=user_id).order_by("created_at", "id")
 
     # ---- what may happen to it, one statement each ---------------------------------------------------------------
 
@@ -219,6 +224,21 @@ class Device(OtpDevice):
     def retire(self) -> bool:
         """Removed for good: nothing of it can answer any more, the row stays for the history."""
         return self.move(State.RETIRED, secret="", credential_id=None, public_key=None)
+
+
+class RecoveryCode(models.Model):
+    """One code of a set: its keyed hash, bound to the set's device, and when it was used."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="codes")
+    code_hash = MacField(max_length=64, unique=True)
+    spent_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"code {self.pk} of {self.device_id}"
+
+    def spend(self, now: datetime) -> bool:
+        """Used up by this caller alone; False if it was used already."""
+        return RecoveryCode.objects.filter(pk=self.pk, spent_at=None).update(spent_at=now) == 1
 
 
 def _uuid_parameter(value: UUID) -> Any:

@@ -137,6 +137,11 @@ def end(which: Q, reason: str, now: datetime) -> int:
     return RefreshFamily.objects.filter(which, ended_at=None).update(ended_at=now, ended_for=reason)
 
 
+def hand_over(sid: UUID, old: UUID, new: UUID) -> None:
+    """The family, if it stands under the old device, stands under the new one."""
+    RefreshFamily.objects.filter(uuid=sid, device=old).update(device=new)
+
+
 def _pair(family: RefreshFamily, now: datetime) -> Pair:
     token = PREFIX + secrets.token_urlsafe(32)
     RefreshToken.objects.create(family=family, token_hash=token_hash(token))

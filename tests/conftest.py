@@ -27,10 +27,16 @@ class Person:
         self.user, self.password = user, password
         self.apps: list[tuple[Device, pyotp.TOTP]] = []
         self.keys: list[tuple[Device, SoftKey]] = []
+        self.codes: list[str] = []
 
     @property
     def app(self) -> Device:
         return self.apps[0][0]
+
+    @property
+    def code_set(self) -> Device:
+        row: Device = Device.objects.exclude(state="retired").get(user=self.user, kind=Kind.RECOVERY)
+        return row
 
     @property
     def key(self) -> Device:
@@ -56,6 +62,9 @@ def make_person(*kinds: str, password: str = "a-long-enough-password", **columns
     user = User.objects.create_user(columns.pop("username", f"person{next(_numbers)}"), "p@example.org", password, **columns)
     person = Person(user, password)
     for kind in kinds:
+        if kind == "recovery":
+            person.codes = demo.new_codes(user, timezone.now())
+            continue
         row, clear = demo.new_device(user, Kind(kind), timezone.now())
         row.save(force_insert=True)
         if kind == "totp":

@@ -61,6 +61,25 @@ def test_sign_in_with_a_key() -> None:
     assert commits(captured) == 2
 
 
+def test_sign_in_with_a_recovery_code() -> None:
+    person, api = make_person("totp", "recovery"), Api()
+    warm(person)
+    with statements(8):
+        handle = api.start(person)
+    row = person.code_set
+    with statements(15) as captured:
+        assert api.answer(handle, row, person.codes[0]).status_code == 200
+    assert commits(captured) == 2
+
+
+def test_a_new_set_of_recovery_codes() -> None:
+    person = make_person("totp", "recovery")
+    bearer = Api(Api().sign_in(person)["access_token"])
+    with statements(16) as captured:
+        assert bearer.post("recovery-codes").status_code == 201
+    assert commits(captured) == 1
+
+
 def test_a_wrong_code() -> None:
     person, api = make_person("totp"), Api()
     warm(person)

@@ -48,7 +48,7 @@ JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", "
 SHAPE = {"malformed", "unknown_field", "unsupported_media_type", "invalid_request", "unsupported_grant_type", "invalid_scope"}
 FAULTS = {"internal_error", "unavailable"}  # of the service itself; a test of their own provokes what can be provoked
 ANY_CALL = {"malformed", "unknown_field", "not_signed_in", "csrf_failed", "too_large", "unsupported_media_type"}
-RACES = {("confirmDevice", "sign_in_over")}  # only where two answers come at the same moment
+RACES = {("confirmDevice", "sign_in_over"), ("makeRecoveryCodes", "wrong_state")}  # only where two answers come at the same moment
 
 
 # ---- the file ------------------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def refused(operation: str, code: str) -> Callable[[Scenario], Scenario]:
 
 @succeeds("startSignIn")
 def a_right_password_of_somebody_with_devices() -> Any:
-    person = make_person("totp", "fido2")
+    person = make_person("totp", "fido2", "recovery")
     return visitor().post("sign-ins", {"username": person.user.username, "password": person.password})
 
 
@@ -341,6 +341,19 @@ def a_key_is_chosen() -> Any:
 def a_right_code_for_tokens() -> Any:
     api, person = visitor(), make_person("totp")
     return api.answer(api.start(person), person.app, person.code())
+
+
+@succeeds("challengeSignIn")
+def codes_are_chosen() -> Any:
+    api, person = visitor(), make_person("totp", "recovery")
+    return challenge(api, api.start(person), person.code_set.uuid)
+
+
+@succeeds("answerSignIn")
+def a_recovery_code_for_a_session() -> Any:
+    api, person = visitor(), make_person("totp", "recovery")
+    api.take_csrf()
+    return api.answer(api.start(person), person.code_set, person.codes[7], grant="session")
 
 
 @succeeds("answerSignIn")
@@ -425,7 +438,7 @@ def who_am_i_by_cookie() -> Any:
 
 @succeeds("listDevices")
 def all_devices() -> Any:
-    return with_session(make_person("totp", "fido2")).get("devices")
+    return with_session(make_person("totp", "fido2", "recovery")).get("devices")
 
 
 @succeeds("listDevices")
@@ -444,6 +457,23 @@ def another_app_is_begun() -> Any:
 @succeeds("beginDevice")
 def another_key_is_begun() -> Any:
     return with_tokens(make_person("fido2")).post("devices", {"kind": "fido2"})
+
+
+@succeeds("beginDevice")
+def a_set_of_codes_is_ready() -> Any:
+    return with_session(make_person("totp", "recovery")).post("devices", {"kind": "recovery"})
+
+
+@succeeds("makeRecoveryCodes")
+def a_first_set_of_codes() -> Any:
+    return with_session(make_person("fido2")).post("recovery-codes")
+
+
+@succeeds("makeRecoveryCodes")
+def a_set_of_codes_by_who_signed_in_with_one() -> Any:
+    api, person = visitor(), make_person("totp", "recovery")
+    tokens = api.answer(api.start(person), person.code_set, person.codes[0]).json()
+    return visitor(tokens["access_token"]).post("recovery-codes")
 
 
 @succeeds("confirmDevice")
@@ -724,6 +754,11 @@ def with_an_old_proof(person: Person) -> Api:
 @refused("beginDevice", "step_up_needed")
 def another_device_with_an_old_proof() -> Any:
     return with_an_old_proof(make_person("totp")).post("devices", {"kind": "totp"})
+
+
+@refused("makeRecoveryCodes", "step_up_needed")
+def codes_with_an_old_proof() -> Any:
+    return with_an_old_proof(make_person("totp")).post("recovery-codes")
 
 
 @refused("beginDevice", "wrong_state")

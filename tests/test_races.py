@@ -19,7 +19,8 @@ from django.utils import timezone
 from accounts import demo
 from accounts.models import BrowserSession, SignIn, User
 from devices.kinds import Proof, totp
-from devices.models import Device, Kind, forget_pending
+from devices.kinds.recovery import are_of
+from devices.models import Device, Kind, RecoveryCode, forget_pending
 from grants.models import RefreshToken
 from tests.conftest import Api, Person, code_of, make_person
 
@@ -66,7 +67,7 @@ class Crowd:
 
 def outcomes(answers: list[Any]) -> Counter[tuple[int, str]]:
     """How often each status and code came."""
-    return Counter((200, "") if answer.status_code == 200 else code_of(answer) for answer in answers)
+    return Counter((answer.status_code, "") if answer.status_code < 400 else code_of(answer) for answer in answers)
 
 
 LOSERS = {(401, "answer_used"), (409, "no_challenge"), (401, "sign_in_over")}
@@ -135,6 +136,54 @@ def test_one_assertion_of_a_key_that_does_not_count() -> None:
             handle = Api().start(person)
             assertion = person.soft_key.get(Api().challenge(handle, person.key))
             only_one_won(crowd.post(lambda api: api.answer(handle, person.key, assertion)), person.key)  # noqa: B023
+
+
+def test_one_recovery_code() -> None:
+    with Crowd() as crowd:
+        for person in people("totp", "recovery")[: max(3, ROUNDS // 2)]:
+            row, handles = person.code_set, [Api().start(person) for _ in range(AT_ONCE)]
+            only_one_won(crowd.post(lambda api: api.answer(handles.pop(), row, person.codes[4])), row)  # noqa: B023
+            assert RecoveryCode.objects.filter(device=row, spent_at=None).count() == 9
+
+
+def test_ten_recovery_codes_at_once_are_ten_right_answers() -> None:
+    with Crowd() as crowd:
+        for person in people("totp", "recovery")[: max(3, ROUNDS // 10)]:
+            row, handles = person.code_set, [Api().start(person) for _ in range(AT_ONCE)]
+            codes = person.codes * (AT_ONCE // 10)
+            seen = outcomes(crowd.post(lambda api: api.answer(handles.pop(), row, codes.pop())))  # noqa: B023
+            assert seen == {(200, ""): 10, (401, "answer_used"): AT_ONCE - 10}, seen
+            row.refresh_from_db()
+            assert row.failures == 0 and row.paused_until is None
+
+
+def test_sets_made_at_once_leave_one_whose_codes_were_shown() -> None:
+    with Crowd() as crowd:
+        for person in people("totp", "recovery")[: max(3, ROUNDS // 10)]:
+            token = Api().sign_in(person)["access_token"]
+            answers = crowd.post(lambda api: Api(token).post("recovery-codes"))  # noqa: B023
+            made = [answer.json()["codes"] for answer in answers if answer.status_code == 201]
+            assert made and set(outcomes(answers)) <= {(201, ""), (409, "wrong_state")}
+            live = Device.objects.filter(user=person.user, kind=Kind.RECOVERY, state="active").get()
+            alive = [codes for codes in made if are_of(live, codes)]
+            assert len(alive) == 1
+            assert Api().answer(Api().start(person), live, alive[0][0]).status_code == 200
+
+
+def test_using_and_replacing_codes_at_once_never_deadlocks() -> None:
+    with Crowd() as crowd:
+        for person in people("totp", "recovery")[: max(3, ROUNDS // 10)]:
+            row, codes, token = person.code_set, list(person.codes), Api().sign_in(person)["access_token"]
+            handles = [Api().start(person) for _ in range(AT_ONCE)]
+            turns: list[Any] = [
+                lambda api: api.answer(handles.pop(), row, codes[0]),  # noqa: B023
+                lambda api: api.answer(handles.pop(), row, codes[1]),  # noqa: B023
+                lambda _api: Api(token).post("recovery-codes"),  # noqa: B023
+                lambda _api: Api(token).call("DELETE", f"devices/{row.uuid}"),  # noqa: B023
+            ] * AT_ONCE
+            answers = crowd.post(lambda api: turns.pop()(api))
+            assert {answer.status_code for answer in answers} <= {200, 201, 204, 401, 404, 409}
+            assert Device.objects.filter(user=person.user, kind=Kind.RECOVERY).exclude(state="retired").count() <= 1
 
 
 def test_one_refresh_token() -> None:

@@ -27,6 +27,7 @@ CONTRACT = {
     "challenge": ["device", "site", "now"],
     "verify": ["device", "answer", "kept", "site", "now"],
     "confirm": ["device", "answer", "kept", "site", "now"],
+    "spend": ["device", "proof", "now"],
     "suggested_name": ["proof"],
     "facts": ["device", "proof"],
 }
@@ -39,7 +40,8 @@ def test_every_kind_has_exactly_the_same_functions(kind: str) -> None:
         assert list(inspect.signature(getattr(module, name)).parameters) == parameters, name
     assert module.ANSWER in (str, dict) and isinstance(module.KEPT_ONCE, bool) and isinstance(module.STRENGTH, int)
     assert str(module.TITLE) and str(module.HINT) and str(module.ABOUT)
-    assert (ROOT / "templates" / "accounts" / f"enrol_{kind}.html").exists()
+    assert isinstance(module.STANDS_IN, bool)
+    assert (ROOT / "templates" / "accounts" / f"enrol_{kind}.html").exists() is not module.STANDS_IN
 
 
 @pytest.mark.django_db

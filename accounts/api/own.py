@@ -7,10 +7,11 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import enrolment, own_devices
+from accounts import enrolment, own_devices, recovery
 from accounts.api import shapes
 from accounts.api.sign_ins import begun_answer
 from accounts.models import User
+from devices.models import Kind
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
@@ -52,11 +53,22 @@ def devices(request: HttpRequest) -> HttpResponse:
 
 @needs(**STEP_UP)
 def begin(request: HttpRequest) -> HttpResponse:
-    """`POST devices`: an enrolment is begun; what the person must see is shown once."""
+    """`POST devices`: an enrolment is begun; what the person must see is shown once. A set of codes is ready at once."""
     given = api.body(request, {"kind": str, "name?": str})
     now = timezone.now()
+    if given["kind"] == Kind.RECOVERY:
+        device, codes = recovery.new_set(person(request), check(request).sid, given.get("name", ""), client(request), now)
+        return api.answer({"device": shapes.device(device, now), "expires_in": None, "codes": codes}, status=201)
     begun = enrolment.begin(person(request), given["kind"], given.get("name", ""), check(request).sid, client(request), now)
     return begun_answer(begun, now)
+
+
+@needs(**STEP_UP)
+def recovery_codes(request: HttpRequest) -> HttpResponse:
+    """`POST recovery-codes`: a new set in place of any other, shown once."""
+    api.body(request, {})
+    _device, codes = recovery.new_set(person(request), check(request).sid, "", client(request), timezone.now())
+    return api.answer({"codes": codes}, status=201)
 
 
 @needs(**STEP_UP)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import enrolment, own_devices
+from accounts import enrolment, own_devices, recovery
 from accounts.api.own import person
 from accounts.forms import NameForm
 from accounts.sessions import session_of
@@ -19,7 +19,7 @@ from accounts.views.frame import say, signed_in_page
 from accounts.words import sentence
 from audit.events import record
 from devices import kinds
-from devices.models import Device, Kind
+from devices.models import Device
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check, needs
@@ -30,8 +30,9 @@ from mfa_site.proof import STEP_UP, check, needs
 @needs()
 def home(request: HttpRequest) -> HttpResponse:
     """The security home: who is signed in, how, and with which devices."""
-    rows = own_devices.listed(person(request))
-    return render(request, "accounts/home.html", {"person": person(request), "count": len(rows)})
+    rows = [row for row in own_devices.listed(person(request)) if not kinds.module(row.kind).STANDS_IN]
+    codes = recovery.current(person(request))
+    return render(request, "accounts/home.html", {"person": person(request), "count": len(rows), "codes": codes})
 
 
 @require_safe
@@ -98,7 +99,7 @@ def add_choice(request: HttpRequest) -> HttpResponse:
 @needs(**STEP_UP)
 def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
-    if kind not in Kind.values:
+    if kind not in dict(kinds_to_add()):
         raise Refused(Reason.NOT_FOUND)
     user, sid, now, caller = person(request), check(request).sid, timezone.now(), client(request)
 

@@ -18,9 +18,9 @@ LOST = (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_FOUND, Reason.STEP_U
 
 
 def kinds_to_add() -> list[tuple[str, KindModule]]:
-    """The kinds that a person can enrol alone, strongest first."""
+    """The kinds that a person can enrol alone, strongest first; what stands in for a device has pages of its own."""
     modules = [(str(kind), kinds.module(kind)) for kind in Kind.values]
-    return sorted(modules, key=lambda pair: -pair[1].STRENGTH)
+    return sorted((pair for pair in modules if not pair[1].STANDS_IN), key=lambda pair: -pair[1].STRENGTH)
 
 
 def enrol_page(

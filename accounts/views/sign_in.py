@@ -2,6 +2,7 @@
 
 import functools
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -20,7 +21,7 @@ from accounts.views.enrol_page import enrol_page, kinds_to_add
 from accounts.views.frame import HINT_COOKIE, View, first_error, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
-from devices.models import Device, Kind
+from devices.models import Device
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import proof_of
@@ -77,11 +78,13 @@ def over(request: HttpRequest, why: str = "") -> HttpResponse:
 @require_safe
 @sign_in_page
 def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
-    """On to the remembered, else the strongest usable device; to enrolling, or to the list where there is none."""
+    """On to the remembered, else the strongest usable device; to enrolling, or to the list where there is none but codes."""
     if sign_in.state == SignIn.State.ENROLLING:
         return redirect("first-device", sign_in.uuid)
     usable = usable_devices(request, sign_in)
-    return redirect("answer", sign_in.uuid, usable[0].uuid) if usable else redirect("methods", sign_in.uuid)
+    if not usable or kinds.module(usable[0].kind).STANDS_IN:
+        return redirect("methods", sign_in.uuid)
+    return redirect("answer", sign_in.uuid, usable[0].uuid)
 
 
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
@@ -129,7 +132,7 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
             if then.reason is not Reason.SIGN_IN_OVER or not row.is_paused(timezone.now()):
                 raise
             return over(request, sentence(signin.refusal(row, timezone.now())))
-    return gone_in(request, sign_in, device)
+    return gone_in(request, sign_in, row)
 
 
 def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str = "", status: int = 200) -> HttpResponse:
@@ -144,8 +147,9 @@ def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str 
         return methods_page(request, sign_in, error if keep else sentence(refused), refused.reason.status)
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown.shown)
-    template = "accounts/code.html" if kinds.module(row.kind).ANSWER is str else "accounts/key.html"
-    context = {"sign_in": sign_in, "device": row, "error": error, "options": shown.shown.get("public_key")}
+    kind = kinds.module(row.kind)
+    template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
+    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
     return render(request, template, context, status=status)
 
 
@@ -155,9 +159,12 @@ def open_session(request: HttpRequest, passed: Passed) -> None:
     rotate_token(request)
 
 
-def gone_in(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponseRedirect:
-    """On to where the person wanted to go."""
-    return remember_device(HttpResponseRedirect(sign_in.next or reverse("account")), device)
+def gone_in(request: HttpRequest, sign_in: SignIn, device: Device) -> HttpResponseRedirect:
+    """On to where the person wanted to go; after a recovery code first to what that means."""
+    if kinds.module(device.kind).STANDS_IN:
+        query = f"?{urlencode({'next': sign_in.next})}" if sign_in.next else ""
+        return HttpResponseRedirect(reverse("recovery-code-used") + query)
+    return remember_device(HttpResponseRedirect(sign_in.next or reverse("account")), device.uuid)
 
 
 @require_POST
@@ -181,7 +188,7 @@ def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 @sign_in_page
 def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     """The first device of a new account: scan or touch, confirm, signed in."""
-    if kind not in Kind.values:
+    if kind not in dict(kinds_to_add()):
         raise Refused(Reason.NOT_FOUND)
     now, caller = timezone.now(), client(request)
 
@@ -194,7 +201,7 @@ def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
         if pending is None:
             raise Refused(Reason.NO_CHALLENGE)
         enrolment.confirm_first(sign_in, pending.uuid, given, lambda passed: open_session(request, passed), caller, now)
-        return gone_in(request, sign_in, pending.uuid)
+        return gone_in(request, sign_in, pending)
 
     try:
         return enrol_page(request, kind, begun, confirmed, back=reverse("first-device", args=[sign_in.uuid]))

@@ -23,7 +23,7 @@ from fido2.cose import CoseKey
 from fido2.webauthn import AttestationObject, AuthenticatorData
 
 from devices import aaguids
-from devices.kinds import Facts, Proof, Shown
+from devices.kinds import Facts, Proof, Shown, spend_counter
 from devices.models import Device, Kind
 from mfa_site.api import load
 from mfa_site.errors import Reason, Refused
@@ -35,6 +35,7 @@ ABOUT = _("A small key for USB, NFC or Bluetooth, your phone, or the lock of thi
 ANSWER = dict
 KEPT_ONCE = True
 STRENGTH = 40
+STANDS_IN = False
 
 ALGORITHMS = (-7, -8, -257)  # ES256, EdDSA, RS256 (Windows Hello needs it), in this order of preference
 TIMEOUT_MS = 120_000  # the browser's; the challenge itself lives as long as the sign-in
@@ -145,6 +146,9 @@ def facts(device: Device, proof: Proof) -> Facts:
     """Phishing-resistant; hardware where the key cannot leave it, software where it is synced."""
     kept_in = "swk" if device.backup_eligible else "hwk"
     return Facts((kept_in, "user") if proof.user_verified else (kept_in,), "phr")
+
+
+spend = spend_counter
 
 
 def suggested_name(proof: Proof) -> str:

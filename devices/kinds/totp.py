@@ -15,7 +15,7 @@ from typing import Any
 import pyotp
 from django.utils.translation import gettext_lazy as _
 
-from devices.kinds import Facts, Proof, Shown
+from devices.kinds import Facts, Proof, Shown, spend_counter
 from devices.models import Device
 from devices.qr import svg
 from mfa_site.errors import Reason, Refused
@@ -27,6 +27,7 @@ ABOUT = _("A free app on your phone that shows a new code every 30 seconds.")
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 20
+STANDS_IN = False
 
 SEED_BYTES = 20  # 160 bits, RFC 4226 R6
 WINDOW = 1  # steps to each side, RFC 6238 5.2
@@ -62,6 +63,7 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
 
 
 confirm = verify  # a code of the new seed proves that the app has it
+spend = spend_counter
 
 
 def suggested_name(proof: Proof) -> str:
