@@ -67,7 +67,7 @@ def test_sign_in_with_a_recovery_code() -> None:
     with statements(8):
         handle = api.start(person)
     row = person.code_set
-    with statements(15) as captured:
+    with statements(17) as captured:
         assert api.answer(handle, row, person.codes[0]).status_code == 200
     assert commits(captured) == 2
 

@@ -48,7 +48,10 @@ JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", "
 SHAPE = {"malformed", "unknown_field", "unsupported_media_type", "invalid_request", "unsupported_grant_type", "invalid_scope"}
 FAULTS = {"internal_error", "unavailable"}  # of the service itself; a test of their own provokes what can be provoked
 ANY_CALL = {"malformed", "unknown_field", "not_signed_in", "csrf_failed", "too_large", "unsupported_media_type"}
-RACES = {("confirmDevice", "sign_in_over"), ("makeRecoveryCodes", "wrong_state")}  # only where two answers come at the same moment
+RACES = {
+    ("confirmDevice", "sign_in_over"),
+    ("makeRecoveryCodes", "wrong_state"),
+}  # only where two answers come at the same moment
 
 
 # ---- the file ------------------------------------------------------------------------------------------------------
