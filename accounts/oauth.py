@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 
-from accounts.middleware import family_is_alive
+from accounts import policy
 from audit.events import record
 from grants import access, refresh, signing
 from mfa_site import api
@@ -51,7 +51,7 @@ def token(request: HttpRequest) -> HttpResponse:
         return refused("invalid_scope")
     now = timezone.now()
     try:
-        pair = refresh.rotate(fields["refresh_token"], access.OWN_CLIENT, lambda family: family_is_alive(family.uuid, now), now)
+        pair = refresh.rotate(fields["refresh_token"], access.OWN_CLIENT, policy.behind_a_family(), now)
     except refresh.Reused as reused:
         record("refresh_token_reused", client=client(request), person=reused.family.person, sid=reused.family.uuid)
         return refused("invalid_grant")

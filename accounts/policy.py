@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import BrowserSession, User
 from devices import kinds
 from devices.kinds import Facts
+from devices.lifecycle import State
 from devices.models import Device
 from grants import refresh
 
@@ -41,7 +42,14 @@ def hand_over(sid: UUID, old: Device, new: Device) -> None:
     refresh.hand_over(sid, old.uuid, new.uuid)
 
 
-def end_everything(person: User, reason: str, now: datetime) -> None:
-    """Every browser session and refresh family of the person is ended."""
-    BrowserSession.end(Q(person=person), reason, now)
-    refresh.end(Q(person=person.uuid), reason, now)
+def end_everything(person: User, reason: str, now: datetime, but: UUID | None = None) -> int:
+    """Every browser session and refresh family of the person is ended, the one with the sid `but` left out; how many were."""
+    ended = BrowserSession.end(Q(person=person) & ~Q(uuid=but), reason, now)
+    return ended + refresh.end(Q(person=person.uuid) & ~Q(uuid=but), reason, now)
+
+
+def behind_a_family() -> Q:
+    """The condition on a refresh family that its person is active and its device may be used."""
+    person = User.objects.filter(uuid=OuterRef("person"), is_active=True)
+    device = Device.objects.filter(uuid=OuterRef("device"), state=State.ACTIVE)
+    return Q(Exists(person), Exists(device))

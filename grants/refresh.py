@@ -1,7 +1,6 @@
 """Refresh families: started by a sign-in, rotated at each use, ended by reuse, sign-out or whatever stands behind them."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,11 +72,12 @@ def start(
     return _pair(family, now)
 
 
-def rotate(token: str, client_id: str, still_good: Callable[[RefreshFamily], bool], now: datetime) -> Pair | None:
+def rotate(token: str, client_id: str, still_good: Q, now: datetime) -> Pair | None:
     """The token is spent and its family has a new pair; None where it is unknown, ended, another client's or too old.
 
-    Reused where it was spent before: then the family is ended. One conditional UPDATE decides between parallel
-    uses; the losers see a spent token.
+    None too where the family is not `still_good`, a condition on other rows that the caller knows and the UPDATE checks;
+    then nothing is spent. Reused where the token was spent before: then the family is ended. One conditional UPDATE
+    decides between parallel uses; the losers see a spent token.
     """
     row = RefreshToken.objects.select_related("family").filter(token_hash=token_hash(token)).first()
     if row is None or row.family.client_id != client_id:
@@ -85,14 +85,13 @@ def rotate(token: str, client_id: str, still_good: Callable[[RefreshFamily], boo
     family = row.family
     if not is_alive(family, now):
         return None
-    if row.spent_at is None and not still_good(family):
-        return None
     with transaction.atomic():
         # The family before the token, here and in `step_up`: it decides against an end or a step-up at the same moment.
-        if not _used(family, now):
+        if _used(family, still_good, now):
+            if row.spent_at is None and RefreshToken.objects.filter(pk=row.pk, spent_at=None).update(spent_at=now) == 1:
+                return _pair(family, now)
+        elif row.spent_at is None:
             return None
-        if row.spent_at is None and RefreshToken.objects.filter(pk=row.pk, spent_at=None).update(spent_at=now) == 1:
-            return _pair(family, now)
     end(Q(pk=family.pk), "reused", now)
     raise Reused(family)
 
@@ -103,17 +102,17 @@ def step_up(sid: UUID, *, device: UUID, amr: list[str], acr: str, now: datetime)
     Call it inside the transaction of the right answer. How long the family lives at most does not change.
     """
     family = alive(sid, now).first()
-    if family is None or not _used(family, now, device=device, amr=amr, acr=acr, auth_time=now):
+    if family is None or not _used(family, Q(), now, device=device, amr=amr, acr=acr, auth_time=now):
         return None
     RefreshToken.objects.filter(family=family, spent_at=None).update(spent_at=now)
     return _pair(family, now)
 
 
-def _used(family: RefreshFamily, now: datetime, **proven: Any) -> bool:
+def _used(family: RefreshFamily, still_good: Q, now: datetime, **proven: Any) -> bool:
     columns = {"idle_until": min(now + IDLE, family.expires_at), **proven}
     for name, value in columns.items():
         setattr(family, name, value)
-    return RefreshFamily.objects.filter(pk=family.pk, ended_at=None).update(**columns) == 1
+    return RefreshFamily.objects.filter(still_good, pk=family.pk, ended_at=None).update(**columns) == 1
 
 
 def is_alive(family: RefreshFamily, now: datetime) -> bool:
