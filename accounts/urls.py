@@ -4,8 +4,9 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from accounts import oauth
-from accounts.api import own, sign_ins, step_ups
+from accounts.api import own, sessions, sign_ins, step_ups
 from accounts.views import account, demo, recovery_codes, sign_in
+from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
 api = [
@@ -20,6 +21,8 @@ api = [
     path("devices", resource(GET=own.devices, POST=own.begin)),
     path("devices/<uuid:uuid>", resource(GET=own.one, PATCH=own.rename, DELETE=own.remove)),
     path("recovery-codes", resource(POST=own.recovery_codes)),
+    path("sessions", resource(GET=sessions.sessions, DELETE=sessions.end_others)),
+    path("sessions/<uuid:uuid>", resource(DELETE=sessions.end)),
     path("devices/<uuid:uuid>/confirm", resource(POST=own.confirm)),
 ]
 
@@ -34,6 +37,7 @@ urlpatterns = [
     path("sign-in/<uuid:uuid>/<uuid:device>/", sign_in.answer, name="answer"),
     path("sign-out/", account.sign_out, name="sign-out"),
     path("account/", account.home, name="account"),
+    path("account/sessions/", sessions_page.sessions, name="sessions"),
     path("account/devices/", account.devices, name="devices"),
     path("account/devices/add/", account.add_choice, name="add-device"),
     path("account/devices/add/<str:kind>/", account.add, name="add-device-kind"),

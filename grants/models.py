@@ -45,6 +45,7 @@ class RefreshFamily(models.Model):
     address = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)  # the last new pair; none since the first where it is empty
     idle_until = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

@@ -109,7 +109,7 @@ def step_up(sid: UUID, *, device: UUID, amr: list[str], acr: str, now: datetime)
 
 
 def _used(family: RefreshFamily, still_good: Q, now: datetime, **proven: Any) -> bool:
-    columns = {"idle_until": min(now + IDLE, family.expires_at), **proven}
+    columns = {"idle_until": min(now + IDLE, family.expires_at), "last_used_at": now, **proven}
     for name, value in columns.items():
         setattr(family, name, value)
     return RefreshFamily.objects.filter(still_good, pk=family.pk, ended_at=None).update(**columns) == 1
@@ -128,7 +128,17 @@ def family_of(token: str) -> RefreshFamily | None:
 
 def alive(sid: UUID, now: datetime) -> QuerySet[RefreshFamily]:
     """The family of this sid if it is alive."""
-    return RefreshFamily.objects.filter(uuid=sid, ended_at=None, idle_until__gt=now, expires_at__gt=now)
+    return RefreshFamily.objects.filter(living(now), uuid=sid)
+
+
+def of(person: UUID, now: datetime) -> QuerySet[RefreshFamily]:
+    """The person's families that are alive."""
+    return RefreshFamily.objects.filter(living(now), person=person)
+
+
+def living(now: datetime) -> Q:
+    """The condition on a family that it is neither ended nor idle for too long nor too old."""
+    return Q(ended_at=None, idle_until__gt=now, expires_at__gt=now)
 
 
 def end(which: Q, reason: str, now: datetime) -> int:

@@ -103,7 +103,7 @@ def test_a_wrong_and_an_unknown_name_cost_the_same() -> None:
 def test_refresh() -> None:
     person = make_person("totp")
     token = Api().sign_in(person)["refresh_token"]
-    with statements(7):
+    with statements(6):
         assert refresh(token).status_code == 200
 
 
@@ -158,6 +158,22 @@ def test_a_renewal_costs_one_statement_its_first_use_another_and_a_lost_answer_n
         assert api.get("me").status_code == 200
     with statements(1):
         assert api.get("me").status_code == 200
+
+
+def test_listing_and_ending_sessions() -> None:
+    person = make_person("fido2")
+    for _ in range(3):
+        Api().sign_in(person)
+    api = Api()
+    api.take_csrf()
+    api.sign_in(person, grant="session")
+    with statements(4):
+        sids = [row["uuid"] for row in api.get("sessions").json()["sessions"]]
+    assert len(sids) == 4
+    with statements(7):
+        assert api.call("DELETE", f"sessions/{sids[0]}").status_code == 204
+    with statements(7):
+        assert api.call("DELETE", "sessions").status_code == 204
 
 
 def test_a_dead_cookie_costs_two_statements() -> None:

@@ -517,6 +517,35 @@ def a_key_is_removed() -> Any:
     return with_tokens(person).call("DELETE", f"devices/{person.key.uuid}")
 
 
+@succeeds("listSessions")
+def all_sessions() -> Any:
+    person = make_person("totp", "fido2")
+    person.apps.clear()
+    with_tokens(person)
+    return with_session(person).get("sessions")
+
+
+@succeeds("listSessions")
+def the_second_page_of_sessions() -> Any:
+    person = make_person("fido2")
+    with_session(person)
+    api = with_tokens(person)
+    first = api.get("sessions?limit=1").json()
+    assert first["next"] == first["sessions"][0]["uuid"]
+    return api.get(f"sessions?limit=1&after={first['next']}")
+
+
+@succeeds("endSession")
+def this_session_is_ended() -> Any:
+    api = with_session(make_person("totp"))
+    return api.call("DELETE", f"sessions/{BrowserSession.objects.get().uuid}")
+
+
+@succeeds("endOtherSessions")
+def all_other_sessions_are_ended() -> Any:
+    return with_tokens(make_person("totp")).call("DELETE", "sessions")
+
+
 @succeeds("refreshToken")
 def a_refresh_token_is_used() -> Any:
     return refresh(tokens_of(make_person("totp"))["refresh_token"])
@@ -745,6 +774,17 @@ def an_unknown_sign_in_is_given_up() -> Any:
 @refused("listDevices", "not_found")
 def a_page_after_an_unknown_device() -> Any:
     return with_tokens(make_person("totp")).get(f"devices?after={uuid4()}")
+
+
+@refused("listSessions", "not_found")
+def a_page_after_an_unknown_session() -> Any:
+    return with_tokens(make_person("totp")).get(f"sessions?after={uuid4()}")
+
+
+@refused("endSession", "not_found")
+def somebody_elses_session_is_ended() -> Any:
+    with_session(make_person("totp"))
+    return with_tokens(make_person("totp")).call("DELETE", f"sessions/{BrowserSession.objects.get().uuid}")
 
 
 def with_an_old_proof(person: Person) -> Api:

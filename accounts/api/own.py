@@ -1,7 +1,7 @@
 """One's own person and devices over the API."""
 
 import re
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -11,12 +11,14 @@ from accounts import enrolment, own_devices, recovery
 from accounts.api import shapes
 from accounts.api.sign_ins import begun_answer
 from accounts.models import User
-from devices.models import Kind
+from accounts.own_sessions import Session
+from devices.models import Device, Kind
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check, needs
 
+Listed = TypeVar("Listed", Device, Session)
 PAGE = 50
 PAGE_MOST = 100
 
@@ -37,18 +39,24 @@ def me(request: HttpRequest) -> HttpResponse:
 
 @needs()
 def devices(request: HttpRequest) -> HttpResponse:
-    """`GET devices`: a page of one's devices, oldest first; `?after=<uuid>&limit=` goes on, `next` says from where."""
+    """`GET devices`: a page of one's devices, oldest first."""
+    rows, more = page(request, own_devices.listed(person(request)))
+    now = timezone.now()
+    return api.answer({"devices": [shapes.device(row, now) for row in rows], "next": more})
+
+
+def page(request: HttpRequest, rows: list[Listed]) -> tuple[list[Listed], str | None]:
+    """The rows that `?after=<uuid>&limit=` asks for, and from where to go on, if there are more."""
     limit_text, after = request.GET.get("limit", str(PAGE)), request.GET.get("after")
     if not re.fullmatch("[1-9][0-9]{0,2}", limit_text) or int(limit_text) > PAGE_MOST:
         raise Refused(Reason.MALFORMED)
-    rows, limit, now = own_devices.listed(person(request)), int(limit_text), timezone.now()
+    limit = int(limit_text)
     if after is not None:
         uuids = [str(row.uuid) for row in rows]
         if after not in uuids:
             raise Refused(Reason.NOT_FOUND)
         rows = rows[uuids.index(after) + 1 :]
-    more = str(rows[limit - 1].uuid) if len(rows) > limit else None
-    return api.answer({"devices": [shapes.device(row, now) for row in rows[:limit]], "next": more})
+    return rows[:limit], str(rows[limit - 1].uuid) if len(rows) > limit else None
 
 
 @needs(**STEP_UP)

@@ -2,14 +2,18 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from devices.lifecycle import State
+from devices.models import Device
+
+if TYPE_CHECKING:
+    from accounts.models.user import User
 
 IDLE = timedelta(minutes=30)  # NIST SP 800-63B-4 2.2.3 allows an hour at AAL2
 IDLE_STAFF = timedelta(minutes=15)  # AAL3's limit
@@ -61,6 +65,13 @@ class BrowserSession(models.Model):
         idle = IDLE_STAFF if row.person.is_staff else IDLE
         device_is_alive = row.device is not None and row.device.state == State.ACTIVE
         return row if row.person.is_active and device_is_alive and now < row.last_seen_at + idle else None
+
+    @classmethod
+    def living(cls, person: "User", now: datetime) -> Q:
+        """The condition on a session that it is this person's, and alive."""
+        device = Device.objects.filter(pk=OuterRef("device_id"), state=State.ACTIVE)
+        seen = Q(last_seen_at__gt=now - (IDLE_STAFF if person.is_staff else IDLE))
+        return seen & Q(Exists(device), person=person, ended_at=None, expires_at__gt=now)
 
     @classmethod
     def just_replaced(cls, value_hash: str, now: datetime) -> bool:

@@ -133,6 +133,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         session_of(request).end("signed_out", timezone.now())
         record("signed_out", client=client(request), person=proof.person, sid=proof.sid)
+    return left(request)
+
+
+def left(request: HttpRequest) -> HttpResponse:
+    """Where a browser lands whose session has ended by its own wish; it forgets what it kept of the pages."""
     response = redirect(f"{reverse('sign-in')}?signed_out=1")
     response["Clear-Site-Data"] = '"cache", "storage"'
     return response

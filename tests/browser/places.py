@@ -8,6 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts import demo
+from accounts.models import BrowserSession
 from devices.lifecycle import State
 from devices.models import Device
 from tests.browser.steps import add_key, choose, enrol_key, enter_code, give_password, sign_in_with_code, sign_out, use_key
@@ -217,6 +218,59 @@ def devices(page: Page) -> None:
     rest = timezone.now() + timedelta(minutes=5)
     Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME, paused_until=rest)
     page.goto("/account/devices/")
+
+
+def with_sessions(page: Page) -> Person:
+    """Alice, who has signed in elsewhere too: with a phone, with a program, and with something that calls itself at length."""
+    person = with_key(page)
+    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME)
+    names = (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1",
+        "a-program-with-a-name-as-long-as-they-come/1",
+        "",
+    )
+    first = BrowserSession.objects.get(person=person.user)
+    for number, name in enumerate(names):
+        at = timezone.now() - timedelta(minutes=3**number)
+        BrowserSession.objects.create(
+            value_hash=str(number),
+            person=person.user,
+            device=person.app,
+            address="2001:db8:85a3:1234:5678:8a2e:370:7334",
+            user_agent=name,
+            created_at=at,
+            last_seen_at=at,
+            expires_at=first.expires_at,
+        )
+    page.goto("/account/sessions/")
+    return person
+
+
+@place
+def sessions(page: Page) -> None:
+    with_sessions(page)
+
+
+@place
+def sessions_only_this(page: Page) -> None:
+    signed_in(page)
+    page.get_by_role("link", name="Sessions").click()
+    expect(page.get_by_text("This one")).to_be_visible()
+
+
+@place
+def session_ended(page: Page) -> None:
+    with_sessions(page)
+    page.get_by_role("button", name="Safari on iPhone").click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+@place
+def session_over_already(page: Page) -> None:
+    with_sessions(page)
+    BrowserSession.objects.filter(value_hash__in="012").update(ended_at=timezone.now())
+    page.get_by_role("button", name="Safari on iPhone").click()
+    expect(page.get_by_role("alert")).to_be_visible()
 
 
 @place
