@@ -1,0 +1,255 @@
+"""After everything that people do, nothing that they sent or saw in secret is in the database, the cache, the log or a queue.
+
+The challenge of a security key is kept in its sign-in until it is answered (`SignIn.kept`); afterwards it is gone too.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings
+from django.core.management import call_command
+from joserfc.jwk import ECKey
+
+from accounts.management.commands import worker
+from accounts.models import BrowserSession, SignIn
+from audit.models import Event
+from devices.models import Device
+from grants import signing
+from grants.models import SigningKey
+from mfa_site import keyring
+from mfa_site.models import StoredKey
+from tests import conftest, dump, test_pages
+from tests.conftest import Api, Person, make_person
+from tests.soft_key import SoftKey
+from tests.test_enrolment import code_for
+from tests.test_faults import database_away
+from tests.test_pages import Browser
+from tests.test_sessions import renewed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Journey = Callable[[], None]
+JOURNEYS: list[Journey] = []
+
+
+def journey(walk: Journey) -> Journey:
+    """One of the things that people do; with every feature, add its own."""
+    JOURNEYS.append(walk)
+    return walk
+
+
+def browser_of(person: Person) -> Api:
+    api = Api()
+    api.take_csrf()
+    api.sign_in(person, grant="session")
+    return api
+
+
+def form(path: str, **fields: str) -> Any:
+    body = "&".join(f"{name}={value}" for name, value in fields.items())
+    return Api().client.post(path, body, content_type="application/x-www-form-urlencoded")
+
+
+# ---- what people do --------------------------------------------------------------------------------------------------
+
+
+@journey
+def by_app_with_mistakes() -> None:
+    person, api = make_person("totp"), Api()
+    api.post("sign-ins", {"username": person.user.username, "password": "not-the-password-at-all"})
+    api.post("sign-ins", {"username": "a-password-in-the-wrong-field", "password": person.password})
+    handle = api.start(person)
+    api.answer(handle, person.app, person.wrong_code())
+    api.answer(handle, person.app, "12345")
+    api.answer(handle, person.app, person.code(), grant="nothing")
+    assert api.answer(handle, person.app, person.code()).status_code == 200
+    api.answer(api.start(person), person.app, person.code())
+    api.post("sign-ins/cancel", {"sign_in": api.start(person)})
+
+
+@journey
+def by_key() -> None:
+    person, api = make_person("fido2"), Api()
+    handle = api.start(person)
+    wrong = person.soft_key.get(api.challenge(handle, person.key))
+    api.answer(handle, person.key, {**wrong, "type": "x"})
+    api.answer(handle, person.key, person.soft_key.get(api.challenge(handle, person.key)))
+    browser_of(person).get("me")
+
+
+@journey
+def tokens_refreshed_reused_and_revoked() -> None:
+    person = make_person("totp")
+    pair = Api().sign_in(person)
+    for _ in range(2):
+        form("/oauth2/token", grant_type="refresh_token", refresh_token=pair["refresh_token"])
+    second = make_person("totp")
+    pair = Api().sign_in(second)
+    Api(pair["access_token"]).get("me")
+    Api(pair["access_token"] + "x").get("me")
+    form("/oauth2/revoke", token=pair["refresh_token"])
+    form("/oauth2/token", grant_type="refresh_token", refresh_token=pair["refresh_token"])
+
+
+@journey
+def first_devices() -> None:
+    for kind in ("totp", "fido2"):
+        person, api = make_person(), Api()
+        handle = api.start(person)
+        shown = api.post("sign-ins/enrol", {"sign_in": handle, "kind": kind, "name": "Mine"}).json()
+        given = code_for(shown) if kind == "totp" else SoftKey().create(shown["public_key"])
+        body = {"sign_in": handle, "device": shown["device"]["uuid"], "answer": given}
+        assert api.post("sign-ins/enrol/confirm", body).status_code == 200
+
+
+@journey
+def more_devices_one_removed_one_never_confirmed() -> None:
+    person = make_person("totp")
+    api = browser_of(person)
+    for kind in ("totp", "fido2"):
+        shown = api.post("devices", {"kind": kind}).json()
+        given = code_for(shown) if kind == "totp" else SoftKey().create(shown["public_key"])
+        assert api.post(f"devices/{shown['device']['uuid']}/confirm", {"answer": given}).status_code == 200
+    assert api.post("devices", {"kind": "totp"}).status_code == 201
+    assert api.call("PATCH", f"devices/{person.app.uuid}", {"name": "Old phone"}).status_code == 200
+    assert api.call("DELETE", f"devices/{person.app.uuid}").status_code == 204
+
+
+@journey
+def on_pages() -> None:
+    person = make_person("totp")
+    browser = Browser().password(person, "/account/devices/")
+    browser.send(code=person.wrong_code())
+    browser.send(code=person.code())
+    assert browser.at == "/account/devices/"
+    browser.go("/account/devices/add/totp/")
+    browser.send(code="123456")
+    browser.send("/sign-out/")
+
+
+@journey
+def a_session_renewed() -> None:
+    person = make_person("totp")
+    api = browser_of(person)
+    for _ in range(2):
+        renewed(api.client, BrowserSession.objects.get(person=person.user, ended_at=None))
+        api.get("me")
+
+
+@journey
+def with_the_database_away_and_bad_requests() -> None:
+    person, api = make_person("totp"), Api()
+    handle = api.start(person)
+    for after in range(6):
+        with database_away(after):
+            api.answer(handle, person.app, person.code())
+    api.post("sign-ins", {"username": person.user.username, "password": person.password, "more": person.password})
+    api.post("sign-ins", {"username": person.user.username, "password": [person.password]})
+    api.client.get(f"/sign-in/?password={person.password}")
+    api.answer(handle, person.app, {"code": person.code()})
+
+
+@journey
+def keys_rotated() -> None:
+    call_command("rotate_signing_keys", at_once=True)
+    signing.forget()
+    Api().sign_in(make_person("totp"))
+    call_command("rotate_keys")
+
+
+# ---- and what is found of it -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> dump.Secrets:
+    """Filled by every client of the test, and with what the service keeps for itself."""
+    secrets = dump.Secrets()
+    watching = type("Watching", (dump.Watching,), {"secrets": secrets})
+    for module in (conftest, test_pages):
+        monkeypatch.setattr(module, "Client", watching)
+    return secrets
+
+
+def walk_all(secrets: dump.Secrets) -> str:
+    """Every journey, and everything that the service kept and wrote by then."""
+    with dump.logged() as lines:
+        secrets.add("username that was a password", "a-password-in-the-wrong-field")
+        for walk in JOURNEYS:
+            walk()
+        call_command(worker.Command(), once=True)
+    add_own(secrets)
+    return "\n".join((dump.tables(), lines.getvalue()))
+
+
+def add_own(secrets: dump.Secrets) -> None:
+    """The keys and seeds of the service itself."""
+    for device in Device.objects.exclude(secret=""):
+        secrets.add("seed", device.seed)
+    for key in StoredKey.objects.all():
+        secrets.add("stored key", keyring.opened(key))
+    for ring_key in settings.KEYRING.values():
+        secrets.add("ring key", ring_key)
+    secrets.add("SECRET_KEY", settings.SECRET_KEY)
+    for row in SigningKey.objects.exclude(private=""):
+        text = keyring.unseal(row.private, "grants_signingkey", "private", row.uuid)
+        add_private_key(secrets, ECKey.import_key(json.loads(text)))
+
+
+def add_private_key(secrets: dump.Secrets, key: Any) -> None:
+    """An EC key as JWK, PEM and DER."""
+    private: ec.EllipticCurvePrivateKey = key.private_key
+    secrets.add("private key", key.as_dict(private=True)["d"])
+    secrets.add("private key", private.private_numbers().private_value.to_bytes(32, "big"))
+    for encoding in (Encoding.PEM, Encoding.DER):
+        for container in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+            encoded = private.private_bytes(encoding, container, NoEncryption())
+            secrets.add("private key", encoded if encoding == Encoding.DER else encoded.decode())
+
+
+def test_nothing_secret_is_kept_or_written_in_clear(secrets: dump.Secrets) -> None:
+    everything = walk_all(secrets)
+    assert SignIn.objects.count() > 10 and "signed_in" in everything and "v1.k1." in everything, "the dump is one"
+    assert set(secrets.known.values()) >= {
+        *("password", "answer", "code", "sign_in", "access_token", "refresh_token", "challenge", "signature"),
+        *("otpauth_uri", "seed", "stored key", "ring key", "SECRET_KEY", "private key", "cookie session", "cookie csrftoken"),
+    }, "and somebody had something to hide"
+    assert secrets.found(everything) == []
+    # In pages of the file that are free again, challenges may stand that were answered; a short code may stand by chance.
+    long = {value: what for value, what in secrets.known.items() if what != "challenge" and len(value) > 8}
+    assert dump.Secrets(long).found(dump.database_file()) == []
+
+
+KINDS = ["password", "sign_in", "access_token", "refresh_token", "seed", "signature", "private key", "ring key"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "stored key", "cookie session", "challenge", "answer"])
+def test_a_planted_secret_is_found_wherever_it_is(secrets: dump.Secrets, kind: str) -> None:
+    person = make_person("totp", "fido2")
+    with dump.logged() as lines:
+        browser_of(person)
+        pair = Api().sign_in(make_person("fido2"))
+        assert form("/oauth2/token", grant_type="refresh_token", refresh_token=pair["refresh_token"]).status_code == 200
+        assert browser_of(make_person("totp")).post("devices", {"kind": "totp"}).status_code == 201
+    add_own(secrets)
+    clean = dump.tables() + lines.getvalue()
+    assert secrets.found(clean) == []
+    value = next(value for value, what in secrets.known.items() if what == kind)
+    shown = value if isinstance(value, str) else value.hex()
+    places: list[Callable[[], Any]] = [
+        lambda: Device.objects.update(name=shown),
+        lambda: Event.objects.update(about={"deep": [shown]}),
+        lambda: Device.objects.update(public_key=shown.encode()),
+    ]
+    for plant in places[1:] if len(shown) > 64 else places:
+        plant()
+        assert [one for one in secrets.found(dump.tables()) if one.startswith(kind)], kind
+        Device.objects.update(name="", public_key=b"x")
+        Event.objects.update(about={})
+    with dump.logged() as lines:
+        logging.getLogger("accounts").warning("here it is: %s", shown)
+    assert [one for one in secrets.found(lines.getvalue()) if one.startswith(kind)], kind
