@@ -37,6 +37,8 @@ class Secrets:
             self.known[value] = what
             if what == "otpauth_uri":
                 self.add("secret", parse_qs(urlsplit(str(value)).query)["secret"][0])
+            if what in ("codes", "answer"):  # a recovery code as it is typed, and as the service takes it
+                self.known[str(value).replace("-", "")] = what
             if what == "secret":  # a seed, in base32
                 self.add("seed", base64.b32decode(str(value) + "=" * (-len(value) % 8)))
 

@@ -29,7 +29,9 @@ from tests.soft_key import SoftKey
 from tests.test_enrolment import code_for
 from tests.test_faults import database_away
 from tests.test_pages import Browser
+from tests.test_recovery import shown_codes
 from tests.test_sessions import renewed
+from tests.test_step_up import begin, by_bearer, by_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,6 +120,35 @@ def more_devices_one_removed_one_never_confirmed() -> None:
     assert api.post("devices", {"kind": "totp"}).status_code == 201
     assert api.call("PATCH", f"devices/{person.app.uuid}", {"name": "Old phone"}).status_code == 200
     assert api.call("DELETE", f"devices/{person.app.uuid}").status_code == 204
+
+
+@journey
+def recovery_codes() -> None:
+    person = make_person("totp", "recovery")
+    api = Api()
+    first, second, *_rest = person.codes
+    handle = api.start(person)
+    api.answer(handle, person.code_set, first[:-1] + ("0" if first[-1] != "0" else "1"))
+    for code in (first.replace("-", "").upper(), first):
+        api.answer(handle, person.code_set, code)
+    pair = Api().sign_in(person)
+    assert Api(pair["access_token"]).post("recovery-codes").status_code == 201
+    api.answer(api.start(person), person.code_set, second)
+    browser = Browser().sign_in(make_person("totp")).go("/account/recovery-codes/").send(replaces="")
+    codes = shown_codes(browser)
+    assert len(codes) == 10
+    token = browser.client.cookies["csrftoken"].value
+    browser.client.post("/account/recovery-codes/file/", {"code": codes}, headers={"X-CSRFToken": token})
+
+
+@journey
+def a_step_up() -> None:
+    for signed_in in (by_session, by_bearer):
+        person = make_person("totp", "fido2")
+        api = signed_in(person)
+        handle = begin(api)
+        api.answer(handle, person.app, person.wrong_code())
+        assert api.answer(handle, person.key, person.soft_key.get(api.challenge(handle, person.key))).status_code == 200
 
 
 @journey
@@ -216,7 +247,17 @@ def test_nothing_secret_is_kept_or_written_in_clear(secrets: dump.Secrets) -> No
     assert SignIn.objects.count() > 10 and "signed_in" in everything and "v1.k1." in everything, "the dump is one"
     assert set(secrets.known.values()) >= {
         *("password", "answer", "code", "sign_in", "access_token", "refresh_token", "challenge", "signature"),
-        *("otpauth_uri", "seed", "stored key", "ring key", "SECRET_KEY", "private key", "cookie session", "cookie csrftoken"),
+        *(
+            "otpauth_uri",
+            "codes",
+            "seed",
+            "stored key",
+            "ring key",
+            "SECRET_KEY",
+            "private key",
+            "cookie session",
+            "cookie csrftoken",
+        ),
     }, "and somebody had something to hide"
     assert secrets.found(everything) == []
     # In pages of the file that are free again, challenges may stand that were answered; a short code may stand by chance.
