@@ -20,6 +20,16 @@ class Client:
     user_agent: str
     request_id: str
 
+    @property
+    def network(self) -> str:
+        """What one client has to itself: its IPv4 address, or the /64 of its IPv6 address."""
+        if not self.address:
+            return ""
+        ip = ipaddress.ip_address(self.address)
+        if isinstance(ip, ipaddress.IPv4Address):
+            return str(ip)
+        return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
 
 def client(request: HttpRequest) -> Client:
     """The facts of this request."""

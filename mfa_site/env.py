@@ -32,6 +32,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "keyring for secrets at rest: `id:base64,id:base64`, 32 bytes each, the first encrypts",
     ),
     "DATABASE_URL": ("`sqlite:///var/db.sqlite3`", "SQLite, or `postgres://user:password@host:port/name`"),
+    "CACHE_URL": (
+        "none: the database",
+        "Redis or Valkey for the password limits: `redis://` or `rediss://user:password@host:port/number`, with `noeviction`",
+    ),
     "RP_ID": ("host of the base URL", "WebAuthn relying party ID: the host or a parent domain of it"),
     "RP_NAME": ("`MFA Site`", "name that authenticator apps and browsers show"),
     "RP_ORIGINS": ("origin of the base URL", "origins from which security keys are accepted, separated by commas"),
@@ -42,7 +46,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "TRUSTED_PROXIES": ("`0`", "how many hops of `X-Forwarded-For` to believe"),
     "LOG_FORMAT": ("`text` in DEBUG, else `json`", "`text` or `json`"),
 }
-SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL"}
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL"}
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 

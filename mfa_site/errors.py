@@ -70,6 +70,10 @@ class Reason(enum.Enum):
         return self.code == "wrong_answer"
 
 
+class StoreAway(Exception):
+    """A store beside the database does not answer; what needs it is refused with 503."""
+
+
 class Refused(Exception):
     """What was asked is refused for `reason`; `facts` fill in the sentence that the person reads."""
 

@@ -12,12 +12,12 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from mfa_site import faults
 from mfa_site.client import request_id
-from mfa_site.errors import Reason, Refused
+from mfa_site.errors import Reason, Refused, StoreAway
 from mfa_site.keyring import CannotOpen
 
 Next = Callable[[HttpRequest], HttpResponseBase]
 PROBES = ("/livez", "/readyz")
-AWAY = (OperationalError, InterfaceError, CannotOpen)
+AWAY = (OperationalError, InterfaceError, CannotOpen, StoreAway)
 
 # No inline script or style anywhere; nobody may frame us; forms go only to us.
 HEADERS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from accounts import demo
 from accounts.models import User
 from devices.models import Device, Kind
 from grants import signing
-from mfa_site import keyring
+from mfa_site import counters, keyring
 from tests.soft_key import SoftKey
 
 _numbers = itertools.count(1)
@@ -140,6 +141,15 @@ def _fresh_keys() -> Iterator[None]:
     yield
     signing.forget()
     keyring.forget()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    """Each test begins with an empty cache, as it does with an empty database."""
+    if settings.CACHE_URL:
+        cache = counters._redis(settings.CACHE_URL).client
+        for key in cache.scan_iter("mfa_site:*"):
+            cache.delete(key)
 
 
 @pytest.fixture
