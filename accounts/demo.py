@@ -30,7 +30,7 @@ PEOPLE: dict[str, tuple[str, bool, tuple[Kind, ...]]] = {
     "admin": ("Admin", True, (Kind.TOTP, Kind.FIDO2)),
 }
 LOAD_PASSWORD = "load-test-password"  # noqa: S105 (documented; only with DEBUG or DEMO)
-BATCH = 2_000
+BATCH = 500  # people in one transaction; far under PostgreSQL's 65,535 parameters a statement
 
 
 @dataclass

@@ -160,6 +160,12 @@ def database(url: str, root: Path) -> dict[str, Any]:
             "PORT": str(parts.port or ""),
             # A connection per request costs 16 ms of CPU; the pool keeps them open and drops dead ones. It is as large as
             # the server has threads, so that nobody waits for a connection but while the database is away.
-            "OPTIONS": {**dict(parse_qsl(parts.query)), "pool": {"min_size": 1, "max_size": 32, "timeout": 3}},
+            # Statements are sent apart from their values and prepared by the server once they recur: a third less CPU.
+            "OPTIONS": {
+                **dict(parse_qsl(parts.query)),
+                "server_side_binding": True,
+                "prepare_threshold": 3,
+                "pool": {"min_size": 1, "max_size": 32, "timeout": 3},
+            },
         }
     raise ImproperlyConfigured(f"{PREFIX}DATABASE_URL starts with sqlite:// or postgres://, not {parts.scheme}://.")
