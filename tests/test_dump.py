@@ -173,6 +173,19 @@ def a_session_renewed() -> None:
 
 
 @journey
+def sessions_looked_at_and_ended() -> None:
+    person = make_person("totp", "fido2")
+    api = browser_of(person)
+    Browser().sign_in(make_person("totp")).go("/account/sessions/")
+    handle = api.start(person)
+    api.answer(handle, person.key, person.soft_key.get(api.challenge(handle, person.key)))
+    listed = api.get("sessions").json()["sessions"]
+    (other,) = (row for row in listed if not row["current"])
+    assert api.call("DELETE", f"sessions/{other['uuid']}").status_code == 204
+    assert api.call("DELETE", "sessions").status_code == 204
+
+
+@journey
 def with_the_database_away_and_bad_requests() -> None:
     person, api = make_person("totp"), Api()
     handle = api.start(person)
