@@ -3,10 +3,12 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models.user import NAME_LENGTH
+from accounts.models.user import NAME_LENGTH, User
+from accounts.passwords import shortest
 from mfa_site import api
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
@@ -79,6 +81,56 @@ class NameForm(forms.Form):
         if not name.isprintable():
             raise ValidationError(_("Use letters, digits and punctuation."))
         return name
+
+
+class PasswordForm(forms.Form):
+    """The present password, and the new one twice: typed unseen, it would lock out whoever mistypes it.
+
+    `username` is for password managers, which then know whose password changes; nothing reads it.
+    """
+
+    username = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"autocomplete": "username"}))
+    current = forms.CharField(
+        label=_("Current password"),
+        strip=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        error_messages={"required": _("Enter the password you have now."), "max_length": _("No password here is that long.")},
+    )
+    new = forms.CharField(
+        label=_("New password"),
+        strip=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        error_messages={"required": _("Enter a new password."), "max_length": _("Use at most 1024 characters.")},
+    )
+    again = forms.CharField(
+        label=_("New password once more"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        error_messages={"required": _("Enter the new password once more.")},
+    )
+
+    def __init__(self, user: User, data: Any = None) -> None:
+        super().__init__(data, initial={"username": user.username})
+        self.user = user
+        least = shortest(user)
+        self.fields["new"].help_text = _("At least %(n)d characters, and nothing that many people use.") % {"n": least}
+        for name in ("new", "again"):
+            # Apple's rule language for generators; what the form takes is decided by the validators.
+            self.fields[name].widget.attrs |= {"minlength": least, "passwordrules": f"minlength: {least};"}
+
+    def clean_new(self) -> str:
+        new = str(self.cleaned_data["new"])
+        validate_password(new, self.user)
+        return new
+
+    def clean(self) -> None:
+        given = self.cleaned_data
+        if "new" in given and "again" in given and given["new"] != given["again"]:
+            self.add_error("again", _("The two are not the same. Enter the new password in both fields."))
+        if "new" in given and given["new"] == given.get("current"):
+            self.add_error("new", _("That is the password you have now. Choose another."))
 
 
 def answer_form(answer_type: type) -> type[CodeForm] | type[KeyForm]:

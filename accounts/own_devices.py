@@ -1,4 +1,4 @@
-"""One's own devices: list, rename, remove."""
+"""One's own devices: list, rename, report lost, remove."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -56,6 +56,21 @@ def rename(device: Device, name: str, client: Client) -> None:
             raise Refused(Reason.NOT_FOUND)
         record("device_renamed", client=client, person=owner(device), device=device.uuid)
     device.name = name
+
+
+def lose(device: Device, client: Client, now: datetime) -> None:
+    """The device is LOST, the last one too, and what it opened is ended; nothing changes where it was lost already.
+
+    Only an administrator takes that back. It never opens a first enrolment again: the account had a device.
+    """
+    with transaction.atomic():
+        if device.move(State.LOST):
+            policy.end_what_it_opened(device, "device_lost", now)
+            record("device_lost", client=client, person=owner(device), device=device.uuid, kind=device.kind)
+            return
+    device.refresh_from_db(fields=["state"])
+    if device.state != State.LOST:
+        raise Refused(Reason.NOT_FOUND)
 
 
 def remove(device: Device, client: Client, now: datetime) -> None:

@@ -142,19 +142,20 @@ class SessionStore(SessionBase):
 
         Refused SIGN_IN_OVER if it ended meanwhile. Its data and how long it lives at most do not change.
         """
+        return self.rotate(passed.sid, now, device=passed.device, amr=passed.amr, acr=passed.acr, auth_time=now)
+
+    def rotate(self, sid: UUID, now: datetime, **proven: Any) -> BrowserSession:
+        """The session of this sid under a new value; every value before is dead at once. Refused SIGN_IN_OVER if it ended."""
         row, new_value = self.row, secrets.token_urlsafe(32)
         columns: dict[str, Any] = {
             "value_hash": token_hash(new_value),
             "previous_hash": token_hash(self.session_key or ""),
             "previous_until": now,
             "renewed_at": now,
-            "device": passed.device,
-            "amr": passed.amr,
-            "acr": passed.acr,
-            "auth_time": now,
             "last_seen_at": now,
+            **proven,
         }
-        alive = BrowserSession.objects.filter(uuid=passed.sid, ended_at=None, expires_at__gt=now)
+        alive = BrowserSession.objects.filter(uuid=sid, ended_at=None, expires_at__gt=now)
         if row is None or alive.update(**columns) != 1:
             raise Refused(Reason.SIGN_IN_OVER)
         for name, value in columns.items():

@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
-from accounts.views import account, demo, recovery_codes, sign_in
+from accounts.views import account, demo, password, recovery_codes, sign_in
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
@@ -24,6 +24,7 @@ api = [
     path("sessions", resource(GET=sessions.sessions, DELETE=sessions.end_others)),
     path("sessions/<uuid:uuid>", resource(DELETE=sessions.end)),
     path("devices/<uuid:uuid>/confirm", resource(POST=own.confirm)),
+    path("devices/<uuid:uuid>/lost", resource(POST=own.lose)),
 ]
 
 urlpatterns = [
@@ -45,10 +46,12 @@ urlpatterns = [
     path("account/recovery-codes/", recovery_codes.page, name="recovery-codes"),
     path("account/recovery-codes/file/", recovery_codes.file, name="recovery-codes-file"),
     path("account/recovery-codes/used/", recovery_codes.used, name="recovery-code-used"),
+    path("account/password/", password.password, name="password"),
     path("demo/", demo.codes, name="demo"),
     path("api/v1/", include(api)),
     path("oauth2/token", resource(POST=oauth.token, cookie=False)),
     path("oauth2/revoke", resource(POST=oauth.revoke, cookie=False)),
+    path(".well-known/change-password", resource(GET=password.well_known)),
     path(".well-known/jwks.json", resource(GET=oauth.jwks)),
     path(".well-known/oauth-authorization-server", resource(GET=oauth.metadata)),
 ]

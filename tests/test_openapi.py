@@ -546,6 +546,18 @@ def all_other_sessions_are_ended() -> Any:
     return with_tokens(make_person("totp")).call("DELETE", "sessions")
 
 
+@succeeds("loseDevice")
+def the_last_device_is_lost() -> Any:
+    person = make_person("totp")
+    return with_tokens(person).post(f"devices/{person.app.uuid}/lost")
+
+
+@succeeds("loseDevice")
+def one_of_two_devices_is_lost() -> Any:
+    person = make_person("totp", "fido2")
+    return with_session(person).post(f"devices/{person.app.uuid}/lost")
+
+
 @succeeds("refreshToken")
 def a_refresh_token_is_used() -> Any:
     return refresh(tokens_of(make_person("totp"))["refresh_token"])
@@ -574,6 +586,11 @@ def an_unknown_token_is_revoked() -> Any:
 @succeeds("jwks")
 def the_keys_are_read() -> Any:
     return visitor().client.get("/.well-known/jwks.json")
+
+
+@succeeds("changePassword")
+def a_password_manager_asks_the_way() -> Any:
+    return visitor().client.get("/.well-known/change-password")
 
 
 @succeeds("oauthMetadata")
@@ -899,6 +916,17 @@ def a_removal_of_somebody_elses_device() -> Any:
 def a_removal_of_the_last_device() -> Any:
     person = make_person("totp")
     return with_tokens(person).call("DELETE", f"devices/{person.app.uuid}")
+
+
+@refused("loseDevice", "step_up_needed")
+def a_loss_with_an_old_proof() -> Any:
+    person = make_person("totp", "fido2")
+    return with_an_old_proof(person).post(f"devices/{person.key.uuid}/lost")
+
+
+@refused("loseDevice", "not_found")
+def a_loss_of_somebody_elses_device() -> Any:
+    return with_tokens(make_person("totp")).post(f"devices/{make_person('totp').app.uuid}/lost")
 
 
 @refused("refreshToken", "invalid_request")

@@ -110,3 +110,11 @@ def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`DELETE devices/<uuid>`: 204; the device and what it opened have ended."""
     own_devices.remove(own_devices.one(person(request), uuid), client(request), timezone.now())
     return api.empty()
+
+
+@needs(**STEP_UP)
+def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`POST devices/<uuid>/lost`: the device is lost, the last one too, and what it opened has ended."""
+    device = own_devices.one(person(request), uuid)
+    own_devices.lose(device, client(request), timezone.now())
+    return api.answer(shapes.device(device, timezone.now()))

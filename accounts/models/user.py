@@ -6,9 +6,10 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -88,6 +89,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_full_name(self) -> str:
         """The name to greet with."""
         return self.name or self.username
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password. One whose hash has other parameters than those of today is hashed anew.
+
+        That is no change of the password: sign-ins in progress go on, and a change at the same moment is not undone, as
+        Django's own way of hashing anew would.
+        """
+        return check_password(raw_password, self.password, self._hash_anew)
+
+    def _hash_anew(self, raw_password: str) -> None:
+        from accounts.models.sign_in import SignIn  # it imports this module
+
+        encoded, mark = make_password(raw_password), self.password_mark()
+        with transaction.atomic():
+            if User.objects.filter(pk=self.pk, password=self.password).update(password=encoded) != 1:
+                return
+            self.password = encoded
+            SignIn.objects.filter(user_id=self.pk, password_mark=mark).update(password_mark=self.password_mark())
 
     def password_mark(self) -> str:
         """Changes when the password does; says nothing about it."""

@@ -48,7 +48,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 @signed_in_page
 @needs()
 def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
-    """One device: rename it, remove it."""
+    """One device: rename it, report it lost, remove it."""
     row = own_devices.one(person(request), uuid)
     form = NameForm(request.POST if request.POST.get("action") == "rename" else None, initial={"name": row.name})
     error, status = "", 200
@@ -57,6 +57,8 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)
+            if request.POST.get("action") == "lose":
+                return lost(request, row)
             if request.POST.get("action") == "rename" and form.is_valid():
                 own_devices.rename(row, form.cleaned_data["name"], client(request))
                 say(request, _("The device is now called “%(name)s”.") % {"name": row.name})
@@ -65,7 +67,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
-    context["is_last"] = own_devices.is_last(row)
+    context |= {"is_last": own_devices.is_last(row), "now": timezone.now()}
     return render(request, "accounts/device.html", context, status=status)
 
 
@@ -75,13 +77,24 @@ def opened_this(request: HttpRequest, row: Device) -> bool:
     return session is not None and session.device_id == row.pk
 
 
+def lost(request: HttpRequest, row: Device) -> HttpResponse:
+    """The device is lost; the session goes with it if the device had opened it."""
+    was_this = opened_this(request, row)
+    own_devices.lose(row, client(request), timezone.now())
+    if was_this:
+        session_of(request).end("device_lost", timezone.now())
+        return redirect(f"{reverse('sign-in')}?signed_out=lost")
+    say(request, _("“%(name)s” is reported lost. Nobody can sign in with it.") % {"name": row.name})
+    return redirect("device", row.uuid)
+
+
 def removed(request: HttpRequest, row: Device) -> HttpResponse:
     """The device is removed; the session goes with it if the device had opened it."""
     was_this = opened_this(request, row)
     own_devices.remove(row, client(request), timezone.now())
     if was_this:
         session_of(request).end("device_removed", timezone.now())
-        return redirect("sign-in")
+        return redirect(f"{reverse('sign-in')}?signed_out=removed")
     say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": row.name})
     return redirect("devices")
 

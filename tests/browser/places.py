@@ -303,6 +303,57 @@ def device_that_is_the_last(page: Page) -> None:
 
 
 @place
+def device_to_report_lost(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/")
+    page.get_by_role("link", name="Authenticator app").click()
+    page.get_by_text("I lost this device").click()
+    expect(page.get_by_role("button", name="Report it lost")).to_be_visible()
+
+
+@place
+def device_lost(page: Page) -> None:
+    with_key(page)
+    page.get_by_text("I lost this device").click()
+    page.get_by_role("button", name="Report it lost").click()
+    expect(page.get_by_role("status")).to_contain_text("is reported lost")
+
+
+@place
+def device_lost_and_signed_out(page: Page) -> None:
+    device_to_report_lost(page)
+    page.get_by_role("button", name="Report it lost").click()
+    expect(page.get_by_role("status")).to_contain_text("is reported lost")
+
+
+@place
+def password(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/password/")
+
+
+@place
+def password_wrong(page: Page) -> None:
+    password(page)
+    page.get_by_label("Current password").fill("not-the-password")
+    page.get_by_label("New password", exact=True).fill("short")
+    page.get_by_label("New password once more").fill("other")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("Use at least 8 characters")).to_be_visible()
+
+
+@place
+def password_changed(page: Page) -> None:
+    person = signed_in(page)
+    page.goto("/account/password/")
+    page.get_by_label("Current password").fill(person.password)
+    page.get_by_label("New password", exact=True).fill("four new words here")
+    page.get_by_label("New password once more").fill("four new words here")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+
+@place
 def device_removed(page: Page) -> None:
     with_key(page)
     page.get_by_text("Remove this device").click()
