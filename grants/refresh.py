@@ -136,6 +136,11 @@ def of(person: UUID, now: datetime) -> QuerySet[RefreshFamily]:
     return RefreshFamily.objects.filter(living(now), person=person)
 
 
+def over(before: datetime) -> QuerySet[RefreshFamily]:
+    """The families that had ended by then, whichever way."""
+    return RefreshFamily.objects.filter(Q(ended_at__lt=before) | Q(idle_until__lt=before) | Q(expires_at__lt=before))
+
+
 def living(now: datetime) -> Q:
     """The condition on a family that it is neither ended nor idle for too long nor too old."""
     return Q(ended_at=None, idle_until__gt=now, expires_at__gt=now)
