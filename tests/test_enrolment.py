@@ -209,7 +209,8 @@ def test_a_proof_older_than_five_minutes_asks_for_another(alice: Person, method:
     BrowserSession.objects.update(auth_time=timezone.now() - timedelta(seconds=301))
     answer = api.call(method, path.replace("x", f"devices/{alice.app.uuid}"), body)
     assert code_of(answer) == (401, "step_up_needed")
-    assert answer["WWW-Authenticate"] == 'Bearer error="insufficient_user_authentication", max_age=300'
+    needed = 'Bearer error="insufficient_user_authentication", acr_values="aal2 phr phrh", max_age=300'
+    assert answer["WWW-Authenticate"] == needed
     assert api.get("devices").status_code == 200
 
 
