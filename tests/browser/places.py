@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts import demo
 from accounts.models import BrowserSession
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import Device, RecoveryCode
 from tests.browser.steps import add_key, choose, enrol_key, enter_code, give_password, sign_in_with_code, sign_out, use_key
 from tests.browser.virtual_key import UsbKey
 from tests.conftest import Person, make_person
@@ -394,6 +394,83 @@ def add_security_key_again(page: Page) -> None:
     page.goto("/account/devices/add/fido2/")
     add_key(page)
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+# ---- recovery codes ------------------------------------------------------------------------------------------------
+
+
+def with_codes(page: Page, spent: int = 0) -> Person:
+    """Alice, signed in with the app; so many of her codes are used."""
+    person = make_person("totp", "recovery", username="alice", name="Alice Example")
+    used = list(RecoveryCode.objects.values_list("pk", flat=True)[:spent])
+    RecoveryCode.objects.filter(pk__in=used).update(spent_at=timezone.now())
+    sign_in_with_code(page, person)
+    return person
+
+
+@place
+def home_with_few_codes(page: Page) -> None:
+    with_codes(page, spent=8)
+    expect(page.get_by_text("2 recovery codes are left.")).to_be_visible()
+
+
+@place
+def recovery_codes_none(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/recovery-codes/")
+
+
+@place
+def recovery_codes_new(page: Page) -> None:
+    recovery_codes_none(page)
+    page.get_by_role("button", name="Make recovery codes").click()
+    expect(page.get_by_role("list").get_by_role("listitem")).to_have_count(10)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+@place
+def recovery_codes(page: Page) -> None:
+    with_codes(page, spent=3)
+    page.goto("/account/recovery-codes/")
+    page.get_by_text("Make a new set").click()
+    expect(page.get_by_role("button", name="Replace my codes")).to_be_visible()
+
+
+@place
+def recovery_codes_used_up(page: Page) -> None:
+    with_codes(page, spent=10)
+    page.goto("/account/recovery-codes/")
+    expect(page.get_by_text("None is left.")).to_be_visible()
+
+
+@place
+def recovery_codes_shown_before(page: Page) -> None:
+    recovery_codes_new(page)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("shown only once")
+
+
+@place
+def recovery_code(page: Page) -> None:
+    give_password(page, make_person("totp", "recovery", username="alice"))
+    choose(page, "Recovery codes")
+
+
+@place
+def recovery_code_wrong(page: Page) -> None:
+    recovery_code(page)
+    enter_code(page, "0000-0000-0000-0000")
+    expect(page.get_by_role("alert")).to_contain_text("none of your recovery codes")
+
+
+@place
+def recovery_code_used(page: Page) -> None:
+    person = make_person("totp", "recovery", username="alice")
+    give_password(page, person)
+    choose(page, "Recovery codes")
+    enter_code(page, person.codes[0])
+    expect(page.get_by_role("heading", level=1)).to_have_text("You used a recovery code")
 
 
 # ---- the administrators' site --------------------------------------------------------------------------------------
