@@ -1,10 +1,13 @@
 """Recovery codes: ten, shown once, each used once, in any order; they stand in for a device and never replace it."""
 
+import io
 import json
+import re
 from typing import Any
 
 import pytest
 from django.core import serializers
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from hypothesis import given
@@ -216,6 +219,18 @@ def test_codes_are_never_the_first_device(nora: Person) -> None:
     assert not Device.objects.filter(user=nora.user).exists()
 
 
+def test_the_demo_prints_the_codes_of_alice_and_of_nobody_else() -> None:
+    printed = io.StringIO()
+    call_command("seed_demo", "--json", stdout=printed)
+    people = {person["username"]: person for person in json.loads(printed.getvalue())["people"]}
+    assert {name for name, person in people.items() if person["recovery_codes"]} == {"alice"}
+    assert [device["kind"] for device in people["alice"]["devices"]] == ["totp"]
+    api, row = Api(), Device.objects.get(kind=Kind.RECOVERY)
+    handle = api.post("sign-ins", {"username": "alice", "password": people["alice"]["password"]}).json()["sign_in"]
+    assert api.answer(handle, row, people["alice"]["recovery_codes"][9]).status_code == 200
+    assert not any(code in Browser().go("/demo/").text for code in people["alice"]["recovery_codes"])
+
+
 # ---- the last device -------------------------------------------------------------------------------------------------
 
 
@@ -269,8 +284,6 @@ def to_codes(person: Person) -> Browser:
 
 
 def shown_codes(browser: Browser) -> list[str]:
-    import re
-
     return re.findall(r'<li><bdi dir="ltr">([0-9a-z-]{19})</bdi>', browser.text)
 
 
