@@ -188,7 +188,17 @@ def test_who_signed_in_with_an_old_code_is_signed_out_but_for_the_one_who_asks(a
     new_set(Api(mine["access_token"]), ada)
     assert Api(mine["access_token"]).post("recovery-codes").status_code == 201, "again, from the same family"
     assert code_of(Api(other["access_token"]).post("recovery-codes")) == (401, "not_signed_in")
-    assert RefreshFamily.objects.filter(device=ada.code_set.uuid, ended_at=None).count() == 1
+    mine, ended = RefreshFamily.objects.filter(person=ada.user.uuid).order_by("id")
+    assert (mine.device, mine.ended_at) == (ada.code_set.uuid, None)
+    assert ended.ended_at is not None and ended.ended_for == "recovery_codes_replaced"
+
+
+def test_the_browser_that_asks_stays_signed_in_and_others_do_not(ada: Person) -> None:
+    mine, other = to_codes(ada).send(code=ada.codes[0]), to_codes(ada).send(code=ada.codes[1])
+    mine.go("/account/recovery-codes/")
+    assert len(shown_codes(mine.send(replaces=str(ada.code_set.uuid)))) == 10
+    assert mine.go("/account/").at == "/account/" and other.go("/account/").at.startswith("/sign-in/")
+    assert BrowserSession.objects.get(person=ada.user, ended_at=None).device == ada.code_set
 
 
 def test_the_database_holds_one_set_for_each_person(ada: Person) -> None:
@@ -324,7 +334,8 @@ def test_a_recovery_code_is_offered_last_and_never_remembered(ada: Person) -> No
     assert browser.at == "/account/recovery-codes/used/" and "9 are left" in browser.text
     assert "mfa_site_hint" not in browser.client.cookies
     browser.send("/sign-out/")
-    assert str(ada.app.uuid) in browser.password(ada).at
+    browser.client.cookies["mfa_site_hint"] = str(ada.code_set.uuid)
+    assert str(ada.app.uuid) in browser.password(ada).at, "even if the browser says otherwise"
     assert browser.go(browser.at.rsplit("/", 2)[0] + "/methods/").text.index("Authenticator app") < browser.text.index(
         "Recovery codes"
     )
