@@ -49,7 +49,7 @@ def record(
             request_id=client.request_id,
             about=about,
             personal=personal,
-            personal_digest=keyring.mac(_canonical(personal), "audit-personal"),
+            personal_digest=keyring.mac(canonical(personal), "audit-personal"),
         )
         event.mac = keyring.mac(covered(event), "audit-event")
         event.save(force_insert=True)
@@ -70,19 +70,20 @@ def is_genuine_old(event: Event) -> bool:
 def personal_is_genuine(event: Event) -> bool:
     """Whether the personal data is as it was written, or erased."""
     personal = event.personal
-    return personal is None or keyring.mac_is_right(event.personal_digest, _canonical(personal), "audit-personal")
+    return personal is None or keyring.mac_is_right(event.personal_digest, canonical(personal), "audit-personal")
 
 
 def covered(event: Event) -> bytes:
     """What the MAC and the seals cover: every column but `personal` (its digest stands for it) and `mac`."""
     values = {name: None if (value := getattr(event, name)) is None else str(value) for name in COVERED}
-    return _canonical({**values, "id": event.id, "at": event.at.isoformat(timespec="microseconds"), "about": event.about})
+    return canonical({**values, "id": event.id, "at": event.at.isoformat(timespec="microseconds"), "about": event.about})
 
 
 def _covered_before(event: Event) -> bytes:
     values = {name: str(getattr(event, name) or "") for name in COVERED}
-    return _canonical({**values, "at": event.at.isoformat(timespec="microseconds"), "about": event.about})
+    return canonical({**values, "at": event.at.isoformat(timespec="microseconds"), "about": event.about})
 
 
-def _canonical(value: Any) -> bytes:
+def canonical(value: Any) -> bytes:
+    """JSON in the one form that is hashed: sorted, without spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

@@ -8,6 +8,7 @@ import time
 from django.db import connection
 
 LOOK_AGAIN = 0.02  # seconds
+PATIENCE = 10.0  # seconds that a command waits for transactions that hold an id to end
 
 
 def take() -> int:

@@ -32,3 +32,27 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.act} {self.reason}".rstrip()
+
+
+class Seal(models.Model):
+    """What the rows from `first` to `last` were, said once and signed, after the seal before it.
+
+    `missing`: ids of the range that had not come and never could any more, as pairs of first and last. `events`: SHA-256
+    over the rows. `hash`: SHA-256 over every column above it; the newest one is the head, which the log has too.
+    """
+
+    number = models.PositiveBigIntegerField(primary_key=True)  # 1, 2, 3 …: of two workers one can write the next
+    at = models.DateTimeField()
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    missing = models.JSONField(default=list)
+    events = models.CharField(max_length=64)
+    previous = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+    signature = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.first}-{self.last}"
