@@ -92,7 +92,17 @@ def test_demo_people_exist_only_in_debug_and_demo() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["seed_demo", "create_person", "how_to_get_in", "settings_reference", "rotate_keys", "rotate_signing_keys"]
+    "command",
+    [
+        "seed_demo",
+        "create_person",
+        "how_to_get_in",
+        "settings_reference",
+        "rotate_keys",
+        "rotate_signing_keys",
+        "verify_audit",
+        "worker",
+    ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     told = start(command, "--help")

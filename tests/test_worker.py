@@ -1,8 +1,8 @@
 """The worker, and how it and the server come up and go down together."""
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,19 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from accounts.management.commands import worker
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests import cluster
+from tests.cluster import free_port
+from tests.running import ROOT, Service, as_setting
 
 
 def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
@@ -118,3 +114,48 @@ def test_a_chore_that_fails_rests_and_is_told_once(monkeypatch: pytest.MonkeyPat
             worker.one_round(start + timedelta(seconds=second), failures)
     assert [(call - start).total_seconds() for call in calls[:6]] == [0, 1, 3, 7, 15, 31]
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+@pytest.mark.skipif(cluster.binaries() is None, reason="PostgreSQL is not installed")
+def test_a_database_that_falls_and_comes_back(tmp_path: Path, settings: Any) -> None:
+    """The worker goes on by itself, two lines in the log tell of it; what the crash skipped is told until it is acknowledged."""
+    programs = cluster.binaries()
+    assert programs is not None
+    own = cluster.Cluster(programs)
+    service = Service(tmp_path, DATABASE_URL=own.url, KEYS=as_setting(settings.KEYRING))
+    log = tmp_path / "worker.log"
+    command = [sys.executable, "manage.py", "worker"]
+    try:
+        assert service.manage("migrate", "--verbosity", "0").returncode == 0
+
+        def verified() -> tuple[int, dict[str, Any]]:
+            ran = service.manage("verify_audit", "--json")
+            return ran.returncode, json.loads(ran.stdout)
+
+        def event() -> bool:
+            return service.call("POST", "/api/v1/sign-ins", {"username": "x", "password": "y"})[0] == 401
+
+        with service.running(), log.open("wb") as lines:
+            running = subprocess.Popen(command, cwd=ROOT, env=service.environment, stdout=lines, stderr=lines)
+            assert event()
+            until(lambda: b"sealed" in log.read_bytes())
+            own.stop()
+            until(lambda: b"chore failed" in log.read_bytes())
+            time.sleep(4)
+            own.start()
+            until(lambda: b"chore works again" in log.read_bytes(), 60)
+            until(event)
+            until(lambda: log.read_bytes().count(b"sealed") == 2)
+            began = time.monotonic()
+            running.terminate()
+            assert running.wait(10) == 0 and time.monotonic() - began < 2
+        said = log.read_text()
+        ours = [line for line in said.splitlines() if json.loads(line)["logger"] in ("worker", "audit")]
+        assert "Traceback" not in said and len(ours) == 6, said
+        code, seen = verified()
+        gaps = [(one["what"], one["first"], one["last"]) for one in seen["findings"]]
+        assert (code, gaps) == (1, [("missing", 2, 33)]), "the database had reserved 32 ids in its own log"
+        assert service.manage("verify_audit", "--acknowledge", "2-33").returncode == 0
+        assert verified()[0] == 0
+    finally:
+        own.remove()
