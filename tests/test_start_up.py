@@ -135,7 +135,7 @@ def eventually(true: Callable[[], bool]) -> bool:
 def test_with_another_keyring_nothing_starts_and_one_line_says_why(service: Service, ring: dict[str, bytes]) -> None:
     service.settings["KEYS"] = as_setting(ring)
     said = (
-        "MFA_SITE_KEYS is not the keyring of this database: its stored key mac, sealed with k1, "
+        "MFA_SITE_KEYS is not the keyring of this database: its stored key audit, sealed with k1, "
         f"does not open with the ring {next(iter(ring))}.\n"
     )
     server = service.start(workers=2)

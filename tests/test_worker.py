@@ -22,7 +22,7 @@ from tests.cluster import free_port
 from tests.running import ROOT, Service, as_setting
 
 
-def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
+def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits until it holds."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -118,7 +118,7 @@ def test_a_chore_that_fails_rests_and_is_told_once(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.skipif(cluster.binaries() is None, reason="PostgreSQL is not installed")
 def test_a_database_that_falls_and_comes_back(tmp_path: Path, settings: Any) -> None:
-    """The worker goes on by itself, two lines in the log tell of it; what the crash skipped is told until it is acknowledged."""
+    """The worker goes on by itself and two lines tell of it; what the crash skipped is told until acknowledged."""
     programs = cluster.binaries()
     assert programs is not None
     own = cluster.Cluster(programs)
@@ -148,7 +148,7 @@ def test_a_database_that_falls_and_comes_back(tmp_path: Path, settings: Any) -> 
             until(lambda: log.read_bytes().count(b"sealed") == 2)
             began = time.monotonic()
             running.terminate()
-            assert running.wait(10) == 0 and time.monotonic() - began < 2
+            assert running.wait(10) == 0 and time.monotonic() - began < 4
         said = log.read_text()
         ours = [line for line in said.splitlines() if json.loads(line)["logger"] in ("worker", "audit")]
         assert "Traceback" not in said and len(ours) == 6, said
