@@ -5,9 +5,12 @@ from django.views.generic import RedirectView
 
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
-from accounts.views import account, demo, password, recovery_codes, sign_in
+from accounts.models import SignIn
+from accounts.views import account, confirm, demo, password, recovery_codes, sign_in
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
+
+STEP_UP = {"purpose": SignIn.Purpose.STEP_UP}  # the same pages below /confirm/
 
 api = [
     path("sign-ins", resource(POST=sign_ins.start)),
@@ -36,6 +39,11 @@ urlpatterns = [
     path("sign-in/<uuid:uuid>/enrol/", sign_in.enrol_choice, name="first-device"),
     path("sign-in/<uuid:uuid>/enrol/<str:kind>/", sign_in.enrol, name="first-device-kind"),
     path("sign-in/<uuid:uuid>/<uuid:device>/", sign_in.answer, name="answer"),
+    path("confirm/", confirm.start, name="confirm"),
+    path("confirm/<uuid:uuid>/", sign_in.second_step, STEP_UP, name="confirm-second-step"),
+    path("confirm/<uuid:uuid>/methods/", sign_in.methods, STEP_UP, name="confirm-methods"),
+    path("confirm/<uuid:uuid>/cancel/", sign_in.cancel, STEP_UP, name="confirm-cancel"),
+    path("confirm/<uuid:uuid>/<uuid:device>/", sign_in.answer, STEP_UP, name="confirm-answer"),
     path("sign-out/", account.sign_out, name="sign-out"),
     path("account/", account.home, name="account"),
     path("account/sessions/", sessions_page.sessions, name="sessions"),

@@ -256,16 +256,6 @@ def test_removing_a_device_ends_what_it_opened_elsewhere(person: Any) -> None:
     assert elsewhere.get("me").status_code == 401
 
 
-def test_changing_devices_with_an_old_proof_asks_to_sign_in_again_and_comes_back(alice: Person) -> None:
-    browser = Browser().sign_in(alice)
-    BrowserSession.objects.update(auth_time=timezone.now() - timedelta(minutes=6))
-    browser.go("/account/devices/add/totp/")
-    assert browser.at == "/sign-in/?next=%2Faccount%2Fdevices%2Fadd%2Ftotp%2F&again=1"
-    assert "confirm it is you" in browser.text
-    browser.send("/sign-in/", username="alice", password=alice.password, next="/account/devices/add/totp/")
-    assert browser.send(code=alice.code(1)).at == "/account/devices/add/totp/"
-
-
 @pytest.mark.parametrize("what", ["idle", "old", "person", "device", "ended"])
 def test_a_session_ends_with_its_time_its_person_and_its_device(alice: Person, what: str) -> None:
     browser, now = Browser().sign_in(alice), timezone.now()

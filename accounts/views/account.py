@@ -15,7 +15,7 @@ from accounts.api.own import person
 from accounts.forms import NameForm
 from accounts.sessions import session_of
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import say, signed_in_page
+from accounts.views.frame import say, signed_in_page, typed_before
 from accounts.words import sentence
 from audit.events import record
 from devices import kinds
@@ -50,7 +50,9 @@ def devices(request: HttpRequest) -> HttpResponse:
 def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One device: rename it, report it lost, remove it."""
     row = own_devices.one(person(request), uuid)
-    form = NameForm(request.POST if request.POST.get("action") == "rename" else None, initial={"name": row.name})
+    typed = typed_before(request)
+    renaming = request.POST if request.POST.get("action") == "rename" else None
+    form = NameForm(renaming, initial={"name": typed.get("name", row.name)})
     error, status = "", 200
     if request.method == "POST":
         check(request, **STEP_UP)
@@ -67,7 +69,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
-    context |= {"is_last": own_devices.is_last(row), "now": timezone.now()}
+    context |= {"is_last": own_devices.is_last(row), "now": timezone.now(), "chosen": typed.get("action")}
     return render(request, "accounts/device.html", context, status=status)
 
 

@@ -1,6 +1,7 @@
 """What the pages share: the layout's context, where to go next, and what a refusal looks like."""
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -13,12 +14,16 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts.models import SignIn
 from accounts.words import sentence
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import proof_of
+from mfa_site.proof import STEP_UP, proof_of
 
 HINT_COOKIE = "mfa_site_hint"  # the device this browser used last: no secret, only an order
 HINT_AGE = 365 * 24 * 3600
+KEPT = ("action", "name")  # fields of forms that a stale proof may interrupt; never a password, a code or another secret
+KEPT_LENGTH = 200  # characters of each
+KEPT_FOR = 600  # seconds; as long as a step-up may take
 View = Callable[..., HttpResponse]
 
 
@@ -35,27 +40,55 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def signed_in_page(view: View) -> View:
-    """The page for a signed-in person; others sign in first, and stale proofs again, and come back."""
+    """The page for a signed-in person; others sign in first, those with a stale proof confirm it is them, and come back."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except Refused as refused:
-            if refused.reason not in (Reason.NOT_SIGNED_IN, Reason.STEP_UP_NEEDED):
+            if refused.reason is Reason.NOT_SIGNED_IN:
+                return redirect(f"{reverse('sign-in')}?{urlencode({'next': request.path})}")
+            if refused.reason is not Reason.STEP_UP_NEEDED:
                 raise
-            query = {"next": request.path}
-            if refused.reason is Reason.STEP_UP_NEEDED:
-                query["again"] = "1"
-            return redirect(f"{reverse('sign-in')}?{urlencode(query)}")
+            keep_typed(request)
+            usual: dict[str, Any] = {**STEP_UP}
+            unusual = {name: value for name, value in refused.facts.items() if value not in (None, usual[name])}
+            return redirect(f"{reverse('confirm')}?{urlencode({'next': request.path, **unusual})}")
 
     return guarded
 
 
+def keep_typed(request: HttpRequest) -> None:
+    """What this form brought is there once more after the confirmation: fields of KEPT alone, for KEPT_FOR seconds."""
+    typed = {name: request.POST.get(name, "")[:KEPT_LENGTH] for name in KEPT}
+    fields = {name: value for name, value in typed.items() if value and value.isprintable()}
+    if fields:
+        request.session["typed"] = {"path": request.path, "until": time.time() + KEPT_FOR, "fields": fields}
+
+
+def has_typed(request: HttpRequest, path: str) -> bool:
+    """Whether something that was typed on this page waits for it."""
+    kept = request.session.get("typed")
+    return kept is not None and kept["path"] == path and time.time() < kept["until"]
+
+
+def typed_before(request: HttpRequest) -> dict[str, str]:
+    """What was typed on this page before a confirmation, once; empty if nothing was."""
+    if request.method != "GET" or not has_typed(request, request.path):
+        return {}
+    return dict(request.session.pop("typed")["fields"])
+
+
+def address(sign_in: SignIn, name: str, *ids: object) -> str:
+    """Where this page of the ceremony is: below /sign-in/, or below /confirm/ for a step-up."""
+    return reverse(f"confirm-{name}" if sign_in.is_step_up else name, args=[sign_in.uuid, *ids])
+
+
 def safe_next(given: str) -> str:
-    """The path to go on to: on this site, never back into signing in or out."""
+    """The path to go on to: on this site, never back into signing in or out or confirming."""
     allowed = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and given.startswith("/") and len(given) <= 500
-    loops = given.startswith((reverse("sign-in"), reverse("sign-out")))
+    loops = given.startswith((reverse("sign-in"), reverse("sign-out"), reverse("confirm")))
     printable = given.isascii() and given.isprintable()
     return given if allowed and printable and not loops else ""
 

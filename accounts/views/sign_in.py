@@ -17,8 +17,9 @@ from accounts.forms import SignInForm, answer_form
 from accounts.models import SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
+from accounts.views import confirm
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import HINT_COOKIE, View, first_error, refuse_in_form, remember_device, safe_next
+from accounts.views.frame import HINT_COOKIE, View, address, first_error, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
 from devices.models import Device
@@ -46,29 +47,44 @@ def start(request: HttpRequest) -> HttpResponse:
             return redirect("second-step", sign_in.uuid)
     elif request.method == "POST":
         status = 400
-    shown = {"form": form, "next": next_path, "again": "again" in request.GET, "signed_out": "signed_out" in request.GET}
+    shown = {"form": form, "next": next_path, "signed_out": "signed_out" in request.GET}
     return render(request, "accounts/sign_in.html", shown, status=status)
 
 
-def sign_in_page(view: View) -> View:
-    """The view gets the open sign-in that this very browser began; everybody else reads "start again"."""
+def ceremony_page(view: View) -> View:
+    """The view gets the open sign-in that this very browser began, or below /confirm/ the step-up of this very session.
+
+    Everybody else reads "start again".
+    """
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, uuid: UUID, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, uuid: UUID, purpose: str = SignIn.Purpose.SIGN_IN, **kwargs: Any) -> HttpResponse:
         try:
-            if not session_of(request).began(uuid):
-                raise Refused(Reason.SIGN_IN_OVER)
-            return view(request, signin.by_uuid(uuid, None, timezone.now()), **kwargs)
+            return view(request, begun_here(request, uuid, purpose), **kwargs)
         except Refused as refused:
             if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
                 raise
-            return over(request)
+            return over(request, uuid, purpose)
 
     return guarded
 
 
-def over(request: HttpRequest, why: str = "") -> HttpResponse:
+def begun_here(request: HttpRequest, uuid: UUID, purpose: str) -> SignIn:
+    """The open ceremony for this purpose; Refused SIGN_IN_OVER if another browser or session began it."""
+    proof = proof_of(request)
+    asker = proof.sid if proof and purpose == SignIn.Purpose.STEP_UP else None
+    if asker is None and not session_of(request).began(uuid):
+        raise Refused(Reason.SIGN_IN_OVER)
+    sign_in = signin.by_uuid(uuid, asker, timezone.now())
+    if sign_in.purpose != purpose:
+        raise Refused(Reason.SIGN_IN_OVER)
+    return sign_in
+
+
+def over(request: HttpRequest, uuid: UUID, purpose: str, why: str = "") -> HttpResponse:
     """A sign-in that is over: on to the account if another tab finished it, else why, and "start again"."""
+    if purpose == SignIn.Purpose.STEP_UP:
+        return confirm.over(request, uuid, why)
     if proof_of(request) is not None:
         return redirect("account")
     context = {"why": why, "sentence": sentence(Refused(Reason.SIGN_IN_OVER))}
@@ -76,15 +92,15 @@ def over(request: HttpRequest, why: str = "") -> HttpResponse:
 
 
 @require_safe
-@sign_in_page
+@ceremony_page
 def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """On to the remembered, else the strongest usable device; to enrolling, or to the list where there is none but codes."""
     if sign_in.state == SignIn.State.ENROLLING:
         return redirect("first-device", sign_in.uuid)
     usable = usable_devices(request, sign_in)
     if not usable or kinds.module(usable[0].kind).STANDS_IN:
-        return redirect("methods", sign_in.uuid)
-    return redirect("answer", sign_in.uuid, usable[0].uuid)
+        return redirect(address(sign_in, "methods"))
+    return redirect(address(sign_in, "answer", usable[0].uuid))
 
 
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
@@ -95,7 +111,7 @@ def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
 
 
 @require_safe
-@sign_in_page
+@ceremony_page
 def methods(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """Every device that may be used now."""
     return methods_page(request, sign_in)
@@ -105,12 +121,13 @@ def methods_page(request: HttpRequest, sign_in: SignIn, error: str = "", status:
     """The list, with what went wrong before it."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
     resting = [row for row in Device.of(sign_in.person.pk) if row.is_paused(timezone.now())]
-    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error}
+    again = confirm.again(sign_in.next) if sign_in.is_step_up else reverse("sign-in")
+    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "again": again}
     return render(request, "accounts/methods.html", context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_page
+@ceremony_page
 def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
     """One device: a code field, or the security-key button."""
     if request.method != "POST":
@@ -123,7 +140,8 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
         return answer_page(request, sign_in, device, first_error(form), 400)
     try:
         now, caller = timezone.now(), client(request)
-        signin.answer(sign_in, device, form.given, lambda passed: open_session(request, passed), caller, now)
+        enter = confirm.passed if sign_in.is_step_up else open_session
+        signin.answer(sign_in, device, form.given, lambda passed: enter(request, passed), caller, now)
     except Refused as refused:
         try:
             return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
@@ -131,7 +149,7 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
             row.refresh_from_db()
             if then.reason is not Reason.SIGN_IN_OVER or not row.is_paused(timezone.now()):
                 raise
-            return over(request, sentence(signin.refusal(row, timezone.now())))
+            return over(request, sign_in.uuid, sign_in.purpose, sentence(signin.refusal(row, timezone.now())))
     return gone_in(request, sign_in, row)
 
 
@@ -164,19 +182,21 @@ def gone_in(request: HttpRequest, sign_in: SignIn, device: Device) -> HttpRespon
     if kinds.module(device.kind).STANDS_IN:
         query = f"?{urlencode({'next': sign_in.next})}" if sign_in.next else ""
         return HttpResponseRedirect(reverse("recovery-code-used") + query)
+    if sign_in.is_step_up:
+        confirm.confirmed(request, sign_in)
     return remember_device(HttpResponseRedirect(sign_in.next or reverse("account")), device.uuid)
 
 
 @require_POST
-@sign_in_page
+@ceremony_page
 def cancel(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
-    """The sign-in is over; back to the start."""
+    """The sign-in is over; back to the start, or to what the step-up was for."""
     signin.cancel(sign_in, client(request), timezone.now())
-    return redirect("sign-in")
+    return confirm.back(request, sign_in) if sign_in.is_step_up else redirect("sign-in")
 
 
 @require_safe
-@sign_in_page
+@ceremony_page
 def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The first device of a new account: which kind?"""
     if sign_in.state != SignIn.State.ENROLLING:
@@ -185,7 +205,7 @@ def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@sign_in_page
+@ceremony_page
 def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     """The first device of a new account: scan or touch, confirm, signed in."""
     if kind not in dict(kinds_to_add()):

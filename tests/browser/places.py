@@ -11,7 +11,17 @@ from accounts import demo
 from accounts.models import BrowserSession
 from devices.lifecycle import State
 from devices.models import Device, RecoveryCode
-from tests.browser.steps import add_key, choose, enrol_key, enter_code, give_password, sign_in_with_code, sign_out, use_key
+from tests.browser.steps import (
+    add_key,
+    choose,
+    enrol_key,
+    enter_code,
+    give_password,
+    grow_old,
+    sign_in_with_code,
+    sign_out,
+    use_key,
+)
 from tests.browser.virtual_key import UsbKey
 from tests.conftest import Person, make_person
 
@@ -80,11 +90,6 @@ def sign_in_left_empty(page: Page) -> None:
 def sign_in_refused(page: Page) -> None:
     give_password(page, alice(), password="not-the-password")
     expect(page.get_by_role("alert")).to_be_visible()
-
-
-@place
-def sign_in_again(page: Page) -> None:
-    page.goto("/sign-in/?next=/account/devices/add/&again=1")
 
 
 @place
@@ -173,6 +178,79 @@ def methods_none(page: Page) -> None:
 def over(page: Page) -> None:
     page.goto("/sign-in/00000000-0000-4000-8000-000000000000/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Start again")
+
+
+# ---- confirming that it is still you ---------------------------------------------------------------------------------
+
+
+@place
+def confirm(page: Page) -> None:
+    signed_in(page)
+    grow_old()
+    page.goto("/account/devices/add/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm it is you")
+
+
+@place
+def confirm_wrong(page: Page) -> None:
+    person = signed_in(page)
+    grow_old()
+    page.goto("/account/devices/add/")
+    enter_code(page, person.wrong_code())
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def confirm_by_key(page: Page) -> None:
+    with_key(page)
+    grow_old()
+    page.goto("/account/devices/add/")
+    choose(page, "Security key")
+    expect(page.get_by_role("button", name="Use my security key")).to_be_enabled()
+
+
+@place
+def confirm_methods(page: Page) -> None:
+    confirm_by_key(page)
+    page.get_by_role("link", name="Use another way").click()
+    expect(page.get_by_role("listitem")).to_have_count(2)
+
+
+@place
+def confirm_none(page: Page) -> None:
+    person = signed_in(page)
+    grow_old()
+    Device.objects.filter(pk=person.app.pk).update(paused_until=timezone.now() + timedelta(minutes=5))
+    page.goto("/account/devices/add/")
+    expect(page.get_by_text("rests for 5 minutes")).to_be_visible()
+
+
+@place
+def confirm_over(page: Page) -> None:
+    signed_in(page)
+    page.goto("/confirm/00000000-0000-4000-8000-000000000000/")
+    expect(page.get_by_role("link", name="Try again")).to_be_visible()
+
+
+@place
+def confirmed(page: Page) -> None:
+    person = signed_in(page)
+    page.goto("/account/devices/add/totp/")
+    grow_old()
+    page.reload()
+    enter_code(page, person.code())
+    expect(page.get_by_role("status")).to_have_text("Confirmed.")
+
+
+@place
+def confirmed_with_what_was_typed(page: Page) -> None:
+    person = signed_in(page)
+    page.goto(f"/account/devices/{person.app.uuid}/")
+    grow_old()
+    page.get_by_label("Name").fill("Blue phone")
+    page.get_by_role("button", name="Rename").click()
+    enter_code(page, person.code())
+    expect(page.get_by_role("status")).to_contain_text("still here")
 
 
 # ---- the first device ----------------------------------------------------------------------------------------------

@@ -1,0 +1,81 @@
+"""Step-up in pages: "confirm it is you". The pages of the device are those of the sign-in (`accounts.views.sign_in`)."""
+
+import re
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import step_up
+from accounts.api.own import person
+from accounts.models import SignIn
+from accounts.sessions import session_of
+from accounts.signin import Passed
+from accounts.views.frame import has_typed, safe_next, say
+from mfa_site.client import client
+from mfa_site.errors import Refused
+from mfa_site.proof import ACR, STEP_UP, Needed, check, proof_of
+
+
+@require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """A step-up is begun, or nothing is asked where the proof will do; strangers sign in, which will do too."""
+    next_path = safe_next(request.GET.get("next", ""))
+    proof = proof_of(request)
+    if proof is None:
+        return redirect(f"{reverse('sign-in')}?{urlencode({'next': next_path})}")
+    try:
+        check(request, **needed(request))
+    except Refused:
+        ceremony, _handle = step_up.begin(person(request), proof, client(request), timezone.now(), next_path)
+        return redirect("confirm-second-step", ceremony.uuid)
+    return redirect(next_path or "account")
+
+
+def needed(request: HttpRequest) -> Needed:
+    """What the page that led here asks for, where that is not the usual; the page itself looks at the proof again."""
+    acr, max_age = request.GET.get("acr", ""), request.GET.get("max_age", "")
+    return {
+        "acr": acr if acr in ACR else STEP_UP["acr"],
+        "max_age": int(max_age) if re.fullmatch("[0-9]{1,6}", max_age) else STEP_UP["max_age"],
+    }
+
+
+def passed(request: HttpRequest, proven: Passed) -> None:
+    """This browser's session stands for the new proof, under a new cookie value."""
+    session_of(request).step_up(proven, timezone.now())
+
+
+def confirmed(request: HttpRequest, ceremony: SignIn) -> None:
+    """The next page says so, and that nothing was lost."""
+    kept = has_typed(request, ceremony.next)
+    say(request, _("Confirmed. What you entered is still here; select the button once more.") if kept else _("Confirmed."))
+
+
+def back(request: HttpRequest, ceremony: SignIn) -> HttpResponse:
+    """After a cancel: to the form that was being filled in; the account where a mere look would ask for a proof again."""
+    return redirect(ceremony.next if has_typed(request, ceremony.next) else "account")
+
+
+def again(next_path: str) -> str:
+    """Where one more step-up begins."""
+    return f"{reverse('confirm')}?{urlencode({'next': next_path})}"
+
+
+def over(request: HttpRequest, uuid: UUID, why: str) -> HttpResponse:
+    """A step-up that is over: on to what it was for if another tab finished it, else why, and "try again"."""
+    proof = proof_of(request)
+    if proof is None:
+        # A second click comes with the cookie of before; by the time it looks again, its browser has the new one.
+        return redirect(request.path if request.method == "POST" else "sign-in")
+    ceremony = SignIn.objects.filter(uuid=uuid, purpose=SignIn.Purpose.STEP_UP, started_by=proof.sid).first()
+    next_path = ceremony.next if ceremony else ""
+    if ceremony and ceremony.state == SignIn.State.FINISHED:
+        return redirect(next_path or "account")
+    context = {"why": why, "sentence": _("This confirmation is over. You are still signed in."), "again": again(next_path)}
+    return render(request, "accounts/over.html", context, status=401)
