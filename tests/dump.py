@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import redis
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 
@@ -18,7 +20,7 @@ from mfa_site import logs
 
 # What these fields carry, in JSON or in a form, to the service or from it, is secret.
 SECRET = {"password", "answer", "code", "codes", "sign_in", "access_token", "refresh_token", "secret", "otpauth_uri"}
-SECRET |= {"challenge", "signature", "token", "new_password", "new_password1", "new_password2", "old_password"}
+SECRET |= {"challenge", "signature", "token", "current", "new", "again"}  # the last three: changing a password
 PUBLIC_COOKIES = {"mfa_site_hint"}  # the device that this browser used last: stands in its address too
 
 
@@ -136,6 +138,21 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
         return f"{bytes(value).hex()} {bytes(value).decode('latin1')}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+def cached() -> str:
+    """Everything in Redis, keys and values; nothing without one."""
+    if not settings.CACHE_URL:
+        return ""
+    store = redis.Redis.from_url(settings.CACHE_URL, encoding="latin1", decode_responses=True)
+    reads: dict[str, Any] = {
+        "string": store.get,
+        "hash": store.hgetall,
+        "set": store.smembers,
+        "list": lambda key: store.lrange(key, 0, -1),
+        "zset": lambda key: store.zrange(key, 0, -1, withscores=True),
+    }
+    return "\n".join(f"{key} {reads[str(store.type(key))](key)}" for key in store.scan_iter())
 
 
 def database_file() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
@@ -186,6 +187,34 @@ def sessions_looked_at_and_ended() -> None:
 
 
 @journey
+def a_password_changed() -> None:
+    person = make_person("totp")
+    browser = Browser().sign_in(person).go("/account/password/")
+    new = "quite-another-long-password"
+    browser.send(current="not-the-present-password", new=new, again=new)
+    browser.send(current=person.password, new="short", again="short")
+    browser.send(current=person.password, new=new, again=new)
+    assert browser.at == "/account/" and person.user.check_password(person.password)
+    person.user.refresh_from_db()
+    assert person.user.check_password(new)
+
+
+@journey
+def a_device_lost() -> None:
+    person = make_person("totp", "fido2")
+    api = browser_of(person)
+    assert api.post(f"devices/{person.key.uuid}/lost").status_code == 200
+
+
+@journey
+def many_wrong_passwords() -> None:
+    person = make_person("totp")
+    for number in range(8):
+        for name in (person.user.username, "a-password-in-the-wrong-field"):
+            Api().post("sign-ins", {"username": name, "password": f"wrong-password-{number}"})
+
+
+@journey
 def with_the_database_away_and_bad_requests() -> None:
     person, api = make_person("totp"), Api()
     handle = api.start(person)
@@ -227,7 +256,7 @@ def walk_all(secrets: dump.Secrets) -> str:
             walk()
         call_command(worker.Command(), once=True)
     add_own(secrets)
-    return "\n".join((dump.tables(), lines.getvalue()))
+    return "\n".join((dump.tables(), dump.cached(), lines.getvalue()))
 
 
 def add_own(secrets: dump.Secrets) -> None:
@@ -307,3 +336,8 @@ def test_a_planted_secret_is_found_wherever_it_is(secrets: dump.Secrets, kind: s
     with dump.logged() as lines:
         logging.getLogger("accounts").warning("here it is: %s", shown)
     assert [one for one in secrets.found(lines.getvalue()) if one.startswith(kind)], kind
+    if settings.CACHE_URL:
+        with redis.Redis.from_url(settings.CACHE_URL) as store:
+            store.hset("mfa_site:planted", "here", shown)
+            assert [one for one in secrets.found(dump.cached()) if one.startswith(kind)], kind
+            store.delete("mfa_site:planted")
