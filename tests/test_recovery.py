@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from accounts import demo
 from accounts.models import BrowserSession, SignIn
 from audit.models import Event
-from devices.kinds import recovery
+from devices.kinds import recovery, totp
 from devices.models import Device, Kind, RecoveryCode
 from grants.models import RefreshFamily
 from mfa_site.errors import Reason, Refused
@@ -374,6 +374,13 @@ def test_few_codes_warn(ada: Person, spent: int, warns: bool) -> None:
     browser = Browser().sign_in(ada)
     assert ("Make a new set" in browser.text) is warns
     assert f"{10 - spent} of 10" in browser.go("/account/recovery-codes/").text
+
+
+def test_who_has_just_enrolled_a_first_device_is_offered_codes(nora: Person) -> None:
+    browser = Browser().password(nora)
+    browser.go(browser.at + "totp/")
+    browser.send(code=totp.code_now(Device.objects.get(), timezone.now()))
+    assert browser.at == "/account/" and "Make recovery codes" in browser.text
 
 
 def test_codes_do_not_count_as_devices_on_the_home_page(ada: Person) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.words import sentence
@@ -86,6 +87,30 @@ def test_a_handed_out_token_becomes_active_by_its_first_right_answer() -> None:
     assert (row.state, row.counter, row.failures, row.confirmed_at) == (State.ACTIVE, 7, 0, now)
     assert not row.spend(Proof(counter=7), now) and not row.spend(Proof(counter=6), now)
     assert row.spend(Proof(counter=8), now)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", Kind.values)
+def test_an_answer_of_every_kind_is_spent_once_and_not_after_the_device_is_gone(kind: str) -> None:
+    row, now = Device.objects.get(user=make_person(kind).user), timezone.now()
+    module, proof = kinds.module(kind), proven(row, 0)
+    assert module.spend(row, proof, now)
+    assert not module.spend(row, proof, now), "used already"
+    after = proven(row, 1)
+    Device.objects.update(failures=4)
+    assert module.spend(row, after, now)
+    row.refresh_from_db()
+    assert (row.failures, row.last_used_at) == (0, now)
+    row.retire()
+    with transaction.atomic():
+        assert not module.spend(row, proven(row, 2), now), "retired"
+
+
+def proven(row: Device, which: int) -> Proof:
+    """What a right answer of the device proves; another one for each `which`."""
+    if row.kind == Kind.RECOVERY:
+        return Proof(code=row.codes.order_by("id")[which].pk)
+    return Proof(counter=row.counter + 1000 + which)
 
 
 @pytest.mark.django_db
