@@ -32,6 +32,17 @@ class SignInForm(forms.Form):
     )
 
 
+class ForgottenForm(forms.Form):
+    """Under which name the forgotten password is."""
+
+    username = forms.CharField(
+        label=_("Username"),
+        max_length=NAME_LENGTH,
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True, **PLAIN}),
+        error_messages={"required": _("Enter your username."), "max_length": _("No username is that long.")},
+    )
+
+
 class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 
@@ -83,20 +94,13 @@ class NameForm(forms.Form):
         return name
 
 
-class PasswordForm(forms.Form):
-    """The present password, and the new one twice: typed unseen, it would lock out whoever mistypes it.
+class NewPasswordForm(forms.Form):
+    """A new password, twice: typed unseen, it would lock out whoever mistypes it.
 
     `username` is for password managers, which then know whose password changes; nothing reads it.
     """
 
     username = forms.CharField(required=False, widget=forms.HiddenInput(attrs={"autocomplete": "username"}))
-    current = forms.CharField(
-        label=_("Current password"),
-        strip=False,
-        max_length=1024,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        error_messages={"required": _("Enter the password you have now."), "max_length": _("No password here is that long.")},
-    )
     new = forms.CharField(
         label=_("New password"),
         strip=False,
@@ -129,6 +133,23 @@ class PasswordForm(forms.Form):
         given = self.cleaned_data
         if "new" in given and "again" in given and given["new"] != given["again"]:
             self.add_error("again", _("The two are not the same. Enter the new password in both fields."))
+
+
+class PasswordForm(NewPasswordForm):
+    """The present password, and the new one."""
+
+    current = forms.CharField(
+        label=_("Current password"),
+        strip=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        error_messages={"required": _("Enter the password you have now."), "max_length": _("No password here is that long.")},
+    )
+    field_order = ("username", "current", "new", "again")
+
+    def clean(self) -> None:
+        super().clean()
+        given = self.cleaned_data
         if "new" in given and given["new"] == given.get("current"):
             self.add_error("new", _("That is the password you have now. Choose another."))
 

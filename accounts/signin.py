@@ -225,7 +225,8 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
     person = sign_in.person.uuid
     # The device before the sign-in, as in every transaction: another order would deadlock.
     if pause := device.pause_after_wrong(now):
-        record("device_paused", client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
+        act = "device_disabled" if device.is_disabled else "device_paused"
+        record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
     if sign_in.count_wrong(now):
         record("sign_in_refused", client=client, person=person, device=device.uuid)
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
 from accounts.models import SignIn
-from accounts.views import account, confirm, demo, password, recovery_codes, sign_in
+from accounts.views import account, confirm, demo, forgotten, password, recovery_codes, sign_in
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
@@ -44,6 +44,9 @@ urlpatterns = [
     path("confirm/<uuid:uuid>/methods/", sign_in.methods, STEP_UP, name="confirm-methods"),
     path("confirm/<uuid:uuid>/cancel/", sign_in.cancel, STEP_UP, name="confirm-cancel"),
     path("confirm/<uuid:uuid>/<uuid:device>/", sign_in.answer, STEP_UP, name="confirm-answer"),
+    path("password/forgotten/", forgotten.ask, name="password-forgotten"),
+    path("password/reset/", forgotten.choose, name="password-reset"),
+    path("password/reset/<str:code>/", forgotten.choose, name="password-reset"),
     path("sign-out/", account.sign_out, name="sign-out"),
     path("account/", account.home, name="account"),
     path("account/sessions/", sessions_page.sessions, name="sessions"),

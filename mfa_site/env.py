@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import EmailValidator
 
 PREFIX = "MFA_SITE_"
 
@@ -36,6 +37,11 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "none: the database",
         "Redis or Valkey for the password limits: `redis://` or `rediss://user:password@host:port/number`, with `noeviction`",
     ),
+    "EMAIL_URL": (
+        "`console:` in DEBUG, else none: no mail is sent",
+        "`smtp://user:password@host:port`; `smtp+tls://` (or `?tls=1`) with STARTTLS, `smtps://` with TLS from the start",
+    ),
+    "EMAIL_FROM": ("`noreply@` and the host of the base URL", "address from which mail is sent"),
     "RP_ID": ("host of the base URL", "WebAuthn relying party ID: the host or a parent domain of it"),
     "RP_NAME": ("`MFA Site`", "name that authenticator apps and browsers show"),
     "RP_ORIGINS": ("origin of the base URL", "origins from which security keys are accepted, separated by commas"),
@@ -46,7 +52,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "TRUSTED_PROXIES": ("`0`", "how many hops of `X-Forwarded-For` to believe"),
     "LOG_FORMAT": ("`text` in DEBUG, else `json`", "`text` or `json`"),
 }
-SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL"}
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL", "EMAIL_URL"}
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -169,3 +175,40 @@ def database(url: str, root: Path) -> dict[str, Any]:
             },
         }
     raise ImproperlyConfigured(f"{PREFIX}DATABASE_URL starts with sqlite:// or postgres://, not {parts.scheme}://.")
+
+
+def email(url: str) -> dict[str, Any]:
+    """Django's EMAIL settings for a `console:` or `smtp…:` URL; ImproperlyConfigured for any other."""
+    backends = "django.core.mail.backends"
+    parts = urlsplit(url)
+    if url == "console:":
+        return {"EMAIL_BACKEND": f"{backends}.console.EmailBackend"}
+    try:
+        port, tls = parts.port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError:
+        port, tls = None, {"": ""}
+    usual = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+    if parts.scheme not in usual or not parts.hostname or parts.path not in ("", "/") or tls not in ({}, {"tls": "1"}):
+        # Without its value, which holds a password.
+        raise ImproperlyConfigured(f"{PREFIX}EMAIL_URL is console: or smtp://user:password@host:port (smtp+tls://, smtps://).")
+    starttls = parts.scheme == "smtp+tls" or (parts.scheme == "smtp" and bool(tls))
+    return {
+        "EMAIL_BACKEND": f"{backends}.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": port or (usual["smtp+tls"] if starttls else usual[parts.scheme]),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": starttls,
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_TIMEOUT": 10,  # seconds for each word from the other side; a notice is claimed for longer than they make in all
+    }
+
+
+def email_from(host: str) -> str:
+    """The address from which mail is sent; ImproperlyConfigured where the setting is none."""
+    value = text("EMAIL_FROM")
+    try:
+        EmailValidator(allowlist=["localhost"])(value or "noreply@localhost")
+    except ValidationError:
+        raise ImproperlyConfigured(f"{PREFIX}EMAIL_FROM is {value!r}; it is one mail address, without a name.") from None
+    return value or f"noreply@{host}"

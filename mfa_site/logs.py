@@ -1,9 +1,18 @@
 """Log lines: plain text for people, JSON for machines. No line carries a secret; fido2's own would carry credential ids."""
 
+import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+
+CODE_IN_PATH = re.compile(r"(/password/reset/)[^/\s\"']+")
+
+
+def without_codes(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The line without the codes of password links: Django logs the path of whatever it refuses."""
+    return {name: CODE_IN_PATH.sub(r"\1…", value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def config(log_format: str) -> dict[str, Any]:
@@ -30,7 +39,7 @@ def config(log_format: str) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, without_codes, renderer],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

@@ -103,6 +103,12 @@ if CACHE_URL and urlsplit(CACHE_URL).scheme not in ("redis", "rediss"):
     raise ImproperlyConfigured("MFA_SITE_CACHE_URL starts with redis:// or rediss://.")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
+_email_url = env.text("EMAIL_URL", "console:" if DEVELOPMENT else "")
+HAS_MAIL = bool(_email_url)
+if HAS_MAIL:
+    globals().update(env.email(_email_url))
+DEFAULT_FROM_EMAIL = env.email_from(_base.hostname or "")
+
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import demo
+from accounts import demo, notices
 from accounts.models import User
 from devices.models import Device, Kind
 from grants import signing
@@ -138,6 +138,7 @@ def _fresh_keys() -> Iterator[None]:
     """Each test's database has signing keys and a MAC key of its own."""
     signing.forget()
     keyring.forget()
+    notices.forget()
     yield
     signing.forget()
     keyring.forget()

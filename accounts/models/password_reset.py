@@ -1,7 +1,19 @@
 """A forgotten password: one row for each link that was mailed."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef, QuerySet
+
+
+class PasswordResets(models.Manager["PasswordReset"]):
+    """Knows which links are good."""
+
+    def usable(self, now: datetime) -> "QuerySet[PasswordReset]":
+        """Not used, not over, the newest of an active person."""
+        newer = PasswordReset.objects.filter(user=OuterRef("user_id"), pk__gt=OuterRef("pk"))
+        return self.filter(~Exists(newer), used_at=None, expires_at__gt=now, user__is_active=True)
 
 
 class PasswordReset(models.Model):
@@ -14,5 +26,14 @@ class PasswordReset(models.Model):
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 
+    objects = PasswordResets()
+
     def __str__(self) -> str:
         return f"password reset {self.pk}"
+
+    def use(self, now: datetime) -> bool:
+        """Used up, by this caller alone, if it is good and the person's password as it was read; else False."""
+        same = type(self.user).objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.user.password)
+        newer = PasswordReset.objects.filter(user=OuterRef("user_id"), pk__gt=OuterRef("pk"))
+        won = PasswordReset.objects.filter(Exists(same), ~Exists(newer), pk=self.pk, used_at=None, expires_at__gt=now)
+        return won.update(used_at=now) == 1

@@ -28,7 +28,7 @@ View = Callable[..., HttpResponse]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: the site's name, who is signed in, whether there is a demo page."""
+    """For every template: the site's name, who is signed in, whether there is a demo page and mail."""
     proof = proof_of(request)
     return {
         "site_name": settings.RP_NAME,
@@ -36,6 +36,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "proof": proof,
         "rp_origin": settings.BASE_URL,
         "has_demo": settings.LOCAL,
+        "has_mail": settings.HAS_MAIL,
     }
 
 

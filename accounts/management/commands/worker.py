@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from accounts import prune
+from accounts import notices, prune
 from audit import seals
 from mfa_site.counters import forget_old
 from mfa_site.start import refuse_another_keyring
@@ -25,7 +25,7 @@ LAST = 0.5  # seconds that the chore in progress has when the worker is told to 
 Chore = Callable[[datetime], int]
 
 # Each does what is due now and says how much that was. Several workers may run: each chore sees to that itself.
-CHORES: tuple[Chore, ...] = (seals.seal, forget_old, prune.a_little)
+CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, forget_old, prune.a_little)
 
 
 class Command(BaseCommand):
