@@ -107,7 +107,7 @@ class SessionStore(SessionBase):
             )
         else:
             expires_at = row.expires_at if row.person_id else now + BEFORE_SIGN_IN
-            replaced = {"previous_hash": row.value_hash, "previous_until": now}
+            replaced = {"previous_hash": token_hash(self.session_key or ""), "previous_until": now}
             BrowserSession.objects.filter(pk=row.pk).update(expires_at=expires_at, **replaced, **columns)
         self._session_cache = data
 
