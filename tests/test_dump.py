@@ -27,6 +27,7 @@ from mfa_site.models import StoredKey
 from tests import conftest, dump, test_pages
 from tests.conftest import Api, Person, make_person
 from tests.soft_key import SoftKey
+from tests.test_confirm import stale
 from tests.test_enrolment import code_for
 from tests.test_faults import database_away
 from tests.test_pages import Browser
@@ -197,6 +198,19 @@ def a_password_changed() -> None:
     assert browser.at == "/account/" and person.user.check_password(person.password)
     person.user.refresh_from_db()
     assert person.user.check_password(new)
+
+
+@journey
+def what_was_typed_before_a_step_up() -> None:
+    person = make_person("totp")
+    browser = stale(person)
+    new = "a-password-typed-too-late"
+    browser.send("/account/password/", current=person.password, new=new, again=new)
+    assert browser.at.startswith("/confirm/")
+    half_way = make_person("totp")
+    stale(half_way).send("/account/password/", current=half_way.password, new=new, again=new)
+    browser.send(code=person.code())
+    assert browser.at == "/account/password/"
 
 
 @journey
