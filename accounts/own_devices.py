@@ -41,6 +41,11 @@ def is_last(device: Device) -> bool:
     return not (kinds.module(device.kind).STANDS_IN or _others(device, Device.of(device.user_id or 0)))
 
 
+def that_sign_in(user: User) -> list[Device]:
+    """The person's devices that can answer, without what only stands in for one."""
+    return [row for row in Device.of(user.pk) if not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
+
+
 def _others(device: Device, in_use: Iterable[Device]) -> list[Device]:
     return [row for row in in_use if row.pk != device.pk and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
 

@@ -13,6 +13,7 @@ from accounts import policy
 from accounts.models import User
 from audit.events import record
 from devices.models import PENDING, Device
+from mfa_site import limits
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 
@@ -47,12 +48,16 @@ class LongEnough:
         return _("Use at least %(n)d characters.") % {"n": ALONE}
 
 
-def prove(user: User, given: str, sid: UUID, client: Client) -> None:
-    """The person knows the present password; else Refused BAD_CREDENTIALS, written down."""
-    if not user.check_password(given):
-        reason = Reason.BAD_CREDENTIALS.name
-        record("password_refused", client=client, person=user.uuid, sid=sid, reason=reason)
-        raise Refused(Reason.BAD_CREDENTIALS)
+def prove(user: User, given: str, sid: UUID, client: Client, now: datetime) -> None:
+    """The person knows the present password; else Refused BAD_CREDENTIALS, written down, or TOO_MANY_ATTEMPTS.
+
+    The session counts as a known browser does: guesses from elsewhere do not keep its person from changing the password.
+    """
+    with limits.attempt(limits.Who(str(user.uuid), f"session {sid}"), client, now):
+        if not user.check_password(given):
+            reason = Reason.BAD_CREDENTIALS.name
+            record("password_refused", client=client, person=user.uuid, sid=sid, reason=reason)
+            raise Refused(Reason.BAD_CREDENTIALS)
 
 
 def change(user: User, new: str, sid: UUID, keep: Callable[[], object], client: Client, now: datetime) -> None:

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
 from accounts.models import SignIn
-from accounts.views import account, confirm, demo, forgotten, password, recovery_codes, sign_in
+from accounts.views import account, activity, confirm, demo, forgotten, password, recovery_codes, sign_in
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
@@ -57,6 +57,7 @@ urlpatterns = [
     path("account/recovery-codes/", recovery_codes.page, name="recovery-codes"),
     path("account/recovery-codes/file/", recovery_codes.file, name="recovery-codes-file"),
     path("account/recovery-codes/used/", recovery_codes.used, name="recovery-code-used"),
+    path("account/activity/", activity.page, name="activity"),
     path("account/password/", password.password, name="password"),
     path("demo/", demo.codes, name="demo"),
     path("api/v1/", include(api)),

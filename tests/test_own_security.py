@@ -1,7 +1,9 @@
 """One's own security: a lost device, a changed password, what happened, a device tried out."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import own_devices, passwords, signin
+from accounts import activity, own_devices, passwords, signin
 from accounts.models import BrowserSession, SignIn, User
+from audit.events import record
 from audit.models import Event
 from devices.models import Device
 from grants.models import RefreshFamily
@@ -188,6 +191,14 @@ def test_a_wrong_current_password_changes_nothing_and_is_written_down(alice: Per
     assert alice.user.check_password(alice.password)
 
 
+def test_wrong_current_passwords_are_counted(alice: Person) -> None:
+    browser = Browser().sign_in(alice)
+    for _ in range(5):
+        assert change(browser, "not-the-password").status == 401
+    assert change(browser, alice.password).status == 429 and "Too many tries" in browser.text
+    assert "password_changed" not in acts()
+
+
 @pytest.mark.parametrize(
     ("new", "again", "says"),
     [
@@ -258,3 +269,46 @@ def test_of_two_changes_at_once_one_wins(alice: Person) -> None:
     with pytest.raises(Refused):
         passwords.change(other, "another new password", sid, lambda: None, HERE, timezone.now())
     assert User.objects.get().check_password(NEW)
+
+
+# ---- what happened -------------------------------------------------------------------------------------------------
+
+
+def test_activity_tells_ones_own_events_and_nobody_elses(alice: Person, mallory: Person) -> None:
+    browser = Browser()
+    browser.client.defaults |= {"HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+    browser.sign_in(alice)
+    other = Browser().sign_in(mallory)
+    text = browser.go("/account/activity/").text
+    assert "Signed in with “Authenticator app”" in text and "Firefox on Linux" in text and "127.0.0.1" in text
+    assert text.count("Signed in with") == 1
+    assert "Firefox" not in other.go("/account/activity/").text
+    assert "What happened last" in browser.go("/account/").text and "Signed in with “Authenticator app”" in browser.text
+
+
+def test_activity_is_paged_and_takes_no_nonsense(alice: Person) -> None:
+    browser = Browser().sign_in(alice)
+    for number in range(activity.PAGE + 5):
+        record("signed_out" if number else "an_act_of_100%_news", client=HERE, person=alice.user.uuid)
+    text = browser.go("/account/activity/").text
+    assert text.count('<li class="card">') == activity.PAGE
+    older = re.search(r'href="(\?before=[0-9]+)"', text)
+    assert older and "An act of 100% news" in browser.go("/account/activity/" + older.group(1)).text
+    assert "Older" not in browser.text and "Newest" in browser.text
+    for nonsense in ("0", "-1", "x", "9" * 19, "%00", "1%0A"):
+        assert browser.go("/account/activity/?before=" + nonsense).status == 404
+
+
+def test_activity_says_what_an_administrator_did_and_bears_erased_data(alice: Person, mallory: Person) -> None:
+    browser = Browser().sign_in(alice)
+    record("person_changed", client=HERE, actor=mallory.user.uuid, person=alice.user.uuid)
+    Event.objects.update(personal=None)
+    text = browser.go("/account/activity/").text
+    assert "by an administrator" in text and "192.0.2.1" not in text and "mallory" not in text
+
+
+def test_every_act_has_its_words() -> None:
+    root = Path(__file__).resolve().parent.parent
+    sources = [path for app in ("accounts", "desk") for path in (root / app).rglob("*.py")]
+    written = {act for path in sources for act in re.findall(r'record\(\s*"(\w+)"', path.read_text(encoding="utf-8"))}
+    assert len(written) > 15 and written <= set(activity.SENTENCES)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import enrolment, own_devices, recovery
+from accounts import activity, enrolment, own_devices, recovery
 from accounts.api.own import person
 from accounts.forms import NameForm
 from accounts.sessions import session_of
@@ -29,10 +29,17 @@ from mfa_site.proof import STEP_UP, check, needs
 @signed_in_page
 @needs()
 def home(request: HttpRequest) -> HttpResponse:
-    """The security home: who is signed in, how, and with which devices."""
-    rows = [row for row in own_devices.listed(person(request)) if not kinds.module(row.kind).STANDS_IN]
-    codes = recovery.current(person(request))
-    return render(request, "accounts/home.html", {"person": person(request), "count": len(rows), "codes": codes})
+    """The security home: who is signed in, how, with which devices, since when the password, and what happened last."""
+    user = person(request)
+    lines, _more = activity.of(user, most=3)
+    context = {
+        "person": user,
+        "count": len(own_devices.that_sign_in(user)),
+        "codes": recovery.current(user),
+        "password_changed_at": activity.password_changed_at(user),
+        "lines": lines,
+    }
+    return render(request, "accounts/home.html", context)
 
 
 @require_safe

@@ -12,6 +12,7 @@ from accounts.api.own import person
 from accounts.forms import PasswordForm
 from accounts.sessions import session_of
 from accounts.views.frame import say, signed_in_page
+from accounts.words import sentence
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check, needs
@@ -29,9 +30,12 @@ def password(request: HttpRequest) -> HttpResponse:
         try:
             return changed(request, form)
         except Refused as refused:
-            if refused.reason is not Reason.BAD_CREDENTIALS:
+            if refused.reason is Reason.TOO_MANY_ATTEMPTS:
+                form.add_error(None, sentence(refused))
+            elif refused.reason is Reason.BAD_CREDENTIALS:
+                form.add_error("current", _("That is not the password you have now."))
+            else:
                 raise
-            form.add_error("current", _("That is not the password you have now."))
             status = refused.reason.status
     return render(request, "accounts/password.html", {"form": form}, status=status)
 
@@ -39,7 +43,7 @@ def password(request: HttpRequest) -> HttpResponse:
 def changed(request: HttpRequest, form: PasswordForm) -> HttpResponse:
     """The password is the new one, and this session has new values of everything that could have leaked."""
     sid, now, caller, session = check(request).sid, timezone.now(), client(request), session_of(request)
-    passwords.prove(form.user, form.cleaned_data["current"], sid, caller)
+    passwords.prove(form.user, form.cleaned_data["current"], sid, caller, now)
     passwords.change(form.user, form.cleaned_data["new"], sid, lambda: session.rotate(sid, now), caller, now)
     rotate_token(request)
     say(request, _("Your password is changed, and you are signed out everywhere else."))

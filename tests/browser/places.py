@@ -9,8 +9,10 @@ from playwright.sync_api import Page, expect
 
 from accounts import demo
 from accounts.models import BrowserSession
+from audit.events import record
 from devices.lifecycle import State
 from devices.models import Device, RecoveryCode
+from mfa_site.client import Client
 from tests.browser.steps import (
     add_key,
     choose,
@@ -402,6 +404,16 @@ def device_lost_and_signed_out(page: Page) -> None:
     device_to_report_lost(page)
     page.get_by_role("button", name="Report it lost").click()
     expect(page.get_by_role("status")).to_contain_text("is reported lost")
+
+
+@place
+def activity(page: Page) -> None:
+    person = signed_in(page)
+    for _ in range(25):
+        record("signed_out", client=Client("192.0.2.1", "curl/8.1", "request-1"), person=person.user.uuid)
+    page.goto("/account/activity/")
+    page.get_by_role("link", name="Older").click()
+    expect(page.get_by_role("link", name="Newest")).to_be_visible()
 
 
 @place
