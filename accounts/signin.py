@@ -158,7 +158,7 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
 def claim(
     sign_in: SignIn, device: UUID, given: Any, client: Client, now: datetime, *, pending: bool = False
 ) -> tuple[Device, str]:
-    """The attempt is counted and a challenge that may be answered once is taken: one commit, before any judging.
+    """The attempt is counted and a challenge that may be answered once is taken, before any judging.
 
     A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing. While the
     attempt that decides about a pause is being judged, this one waits: its outcome decides whether this one may try.
@@ -178,15 +178,17 @@ def claim(
 
 
 def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:
-    with transaction.atomic():
+    # One commit: the claim by itself, or with the challenge that is taken.
+    with transaction.atomic() if sign_in.kept else contextlib.nullcontext():
         claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
         if claimed is None:
             return None
-        kind = kinds.module(claimed.kind)
-        if type(given) is not kind.ANSWER:
-            raise Refused(Reason.MALFORMED)
-        if kind.KEPT_ONCE and (sign_in.device_id != claimed.pk or not sign_in.kept or not sign_in.take(now)):
-            raise Refused(Reason.NO_CHALLENGE)
+        with giving_back(claimed):
+            kind = kinds.module(claimed.kind)
+            if type(given) is not kind.ANSWER:
+                raise Refused(Reason.MALFORMED)
+            if kind.KEPT_ONCE and (sign_in.device_id != claimed.pk or not sign_in.kept or not sign_in.take(now)):
+                raise Refused(Reason.NO_CHALLENGE)
     claimed.user = sign_in.user
     return claimed
 

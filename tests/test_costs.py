@@ -35,7 +35,12 @@ def warm(person: Person) -> None:
 
 
 def commits(captured: CaptureQueriesContext) -> int:
-    return sum(query["sql"] == "COMMIT" for query in captured.captured_queries)
+    """Transactions, and changes that are one by themselves."""
+    count, inside = 0, False
+    for sql in (query["sql"].upper() for query in captured.captured_queries):
+        inside = sql.startswith("BEGIN") or (inside and sql != "COMMIT")
+        count += sql == "COMMIT" or (not inside and sql.startswith(("UPDATE", "INSERT", "DELETE")))
+    return count
 
 
 def test_sign_in_with_an_app() -> None:
@@ -44,7 +49,7 @@ def test_sign_in_with_an_app() -> None:
     with statements(9):
         handle = api.start(person)
     code = person.code()
-    with statements(12) as captured:
+    with statements(10) as captured:
         assert api.answer(handle, person.app, code).status_code == 200
     assert commits(captured) == 2, "the claim; everything that follows from a right answer"
 
@@ -67,7 +72,7 @@ def test_sign_in_with_a_recovery_code() -> None:
     with statements(8):
         handle = api.start(person)
     row = person.code_set
-    with statements(17) as captured:
+    with statements(15) as captured:
         assert api.answer(handle, row, person.codes[0]).status_code == 200
     assert commits(captured) == 2
 
@@ -75,7 +80,7 @@ def test_sign_in_with_a_recovery_code() -> None:
 def test_a_new_set_of_recovery_codes() -> None:
     person = make_person("totp", "recovery")
     bearer = Api(Api().sign_in(person)["access_token"])
-    with statements(16) as captured:
+    with statements(14) as captured:
         assert bearer.post("recovery-codes").status_code == 201
     assert commits(captured) == 1
 
@@ -84,7 +89,7 @@ def test_a_wrong_code() -> None:
     person, api = make_person("totp"), Api()
     warm(person)
     handle, wrong = api.start(person), person.wrong_code()
-    with statements(10) as captured:
+    with statements(8) as captured:
         assert api.answer(handle, person.app, wrong).status_code == 401
     assert commits(captured) == 2
 
@@ -107,7 +112,7 @@ def test_refresh() -> None:
         assert refresh(token).status_code == 200
 
 
-@pytest.mark.parametrize(("by", "beginning", "answering"), [("session", 7, 12), ("bearer", 8, 15)])
+@pytest.mark.parametrize(("by", "beginning", "answering"), [("session", 7, 10), ("bearer", 8, 13)])
 def test_step_up(by: str, beginning: int, answering: int) -> None:
     person = make_person("totp")
     warm(person)
