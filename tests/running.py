@@ -67,6 +67,14 @@ class Service:
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 
+    def exit_code(self, workers: int = 2) -> int:
+        """Of a server that is not to start; one that does is ended, and the wait for its end fails."""
+        server = self.start(workers)
+        try:
+            return server.wait(timeout=PATIENCE)
+        finally:
+            server.terminate()
+
     @contextmanager
     def running(self, workers: int = 2) -> Iterator[None]:
         """The server answers inside."""
