@@ -145,6 +145,10 @@ def test_a_page_with_a_session_reads_it_once() -> None:
         assert api.client.get("/account/devices/add/").status_code == 200
     with statements(2):
         assert api.client.get("/account/devices/").status_code == 200
+    with statements(3):
+        assert api.client.get("/account/activity/").status_code == 200
+    with statements(6):
+        assert api.client.get("/account/").status_code == 200
 
 
 def test_a_renewal_costs_one_statement_its_first_use_another_and_a_lost_answer_none() -> None:
