@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import BrowserSession, SignIn
+from accounts.models import BrowserSession, PasswordReset, SignIn
 from devices.models import PENDING, UNCONFIRMED_LIFE, Device
 from grants import refresh
 
@@ -23,6 +23,7 @@ def over(now: datetime) -> dict[str, QuerySet[Any]]:
         "unconfirmed_enrolments": Device.objects.filter(PENDING, created_at__lt=now - UNCONFIRMED_LIFE),
         "sign_ins": SignIn.objects.filter(expires_at__lt=before),
         "browser_sessions": BrowserSession.objects.filter(Q(ended_at__lt=before) | Q(expires_at__lt=before)),
+        "password_resets": PasswordReset.objects.filter(expires_at__lt=before),
         "refresh_families": refresh.over(before),
     }
 

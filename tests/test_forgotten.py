@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import forgotten, notices
+from accounts import forgotten, notices, prune
 from accounts.models import BrowserSession, Notice, PasswordReset, SignIn, User
 from audit.models import Event
 from devices.models import Device
@@ -303,3 +303,10 @@ def test_a_second_attempt_sends_a_new_code_that_works(office: PostOffice, alice:
     office.refuse_data = ""
     assert notices.send_due(timezone.now() + timedelta(minutes=2)) == 1
     assert choose(code_in(office.texts[0])).at == "/sign-in/?password_changed=1"
+
+
+def test_links_are_forgotten_a_day_after_their_end(alice: Person) -> None:
+    now = timezone.now()
+    for days in (0, 2):
+        forgotten.new_code(alice.user, now - timedelta(days=days))
+    assert prune.everything(now)["password_resets"] == 1 and PasswordReset.objects.get().created_at == now

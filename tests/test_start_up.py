@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mfa_site import env
 from tests.running import PATIENCE, Service, as_setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,11 @@ def test_production_settings_start_and_the_deploy_check_is_clean() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"EMAIL_URL": "mail.example.org"}, "EMAIL_URL is console: or smtp://"),
+        ({"EMAIL_URL": "smtp://mail.example.org:x"}, "EMAIL_URL is console: or smtp://"),
+        ({"EMAIL_URL": "smtp://mail.example.org/?tls=no"}, "EMAIL_URL is console: or smtp://"),
+        ({"EMAIL_FROM": "MFA <mfa@example.org>"}, "it is one mail address"),
+        ({"EMAIL_FROM": "a@b.org\nBcc: c@d.org"}, "it is one mail address"),
         ({"BASE_URl": "x"}, "Did you mean MFA_SITE_BASE_URL"),
         ({"BASEURL": "x"}, "Did you mean MFA_SITE_BASE_URL"),
         ({"DEBUG": "yes"}, "it can be 0 or 1"),
@@ -188,3 +194,19 @@ def test_a_database_that_is_away_at_the_start_is_waited_for_and_nothing_is_let_t
                 lambda: service.call("GET", "/readyz")[0] == 503 and "unavailable: CannotOpen" in service.log.read_text()
             )
             assert service.call("POST", "/api/v1/sign-ins", password)[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail.example.org", (25, "", "", False, False)),
+        ("smtp://user:p%40ss@mail.example.org:2525", (2525, "user", "p@ss", False, False)),
+        ("smtp://mail.example.org?tls=1", (587, "", "", True, False)),
+        ("smtp+tls://user:pass@mail.example.org/", (587, "user", "pass", True, False)),
+        ("smtps://mail.example.org", (465, "", "", False, True)),
+    ],
+)
+def test_where_mail_goes(url: str, expected: tuple[object, ...]) -> None:
+    names = ("EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS", "EMAIL_USE_SSL")
+    found = env.email(url)
+    assert tuple(found[name] for name in names) == expected and found["EMAIL_HOST"] == "mail.example.org"

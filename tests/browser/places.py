@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from accounts import demo
+from accounts import demo, forgotten
 from accounts.models import BrowserSession
 from audit.events import record
 from devices.lifecycle import State
@@ -98,6 +98,66 @@ def sign_in_refused(page: Page) -> None:
 def sign_in_while_signed_in(page: Page) -> None:
     signed_in(page)
     page.goto("/sign-in/")
+
+
+# ---- a forgotten password ------------------------------------------------------------------------------------------
+
+
+def at_the_link(page: Page) -> Person:
+    """Alice, with the link from her mail."""
+    person = alice()
+    page.goto(f"/password/reset/{forgotten.new_code(person.user, timezone.now())}/")
+    return person
+
+
+@place
+def password_forgotten(page: Page) -> None:
+    page.goto("/password/forgotten/")
+
+
+@place
+def password_forgotten_left_empty(page: Page) -> None:
+    page.goto("/password/forgotten/")
+    page.get_by_role("button", name="Send me a link").click()
+    expect(page.get_by_text("Enter your username.")).to_be_visible()
+
+
+@place
+def password_forgotten_sent(page: Page) -> None:
+    page.goto("/sign-in/")
+    page.get_by_role("link", name="Forgotten your password?").click()
+    page.get_by_label("Username").fill("alice")
+    page.get_by_role("button", name="Send me a link").click()
+    expect(page.get_by_role("status")).to_have_text("Look into your mailbox.")
+
+
+@place
+def password_choose(page: Page) -> None:
+    at_the_link(page)
+    expect(page.get_by_label("New password", exact=True)).to_be_visible()
+
+
+@place
+def password_choose_too_short(page: Page) -> None:
+    at_the_link(page)
+    page.get_by_label("New password", exact=True).fill("short")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.locator(".wrong").first).to_be_visible()
+
+
+@place
+def password_link_over(page: Page) -> None:
+    page.goto("/password/reset/no-such-code/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link is over")
+
+
+@place
+def password_chosen(page: Page) -> None:
+    at_the_link(page)
+    for label in ("New password", "New password once more"):
+        page.get_by_label(label, exact=True).fill("quiet river seven lamps")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("status")).to_have_text("Password changed. Sign in.")
 
 
 # ---- the second step -----------------------------------------------------------------------------------------------

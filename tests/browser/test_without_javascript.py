@@ -5,10 +5,14 @@ from collections.abc import Callable
 
 import pyotp
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
+from pytest_django import Settings
 
+from accounts import notices
 from tests.browser.steps import choose, enter_code, give_password, sign_in_with_code, sign_out
 from tests.conftest import Person, make_person
+from tests.post_office import post_office
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -61,6 +65,28 @@ def test_a_device_is_added_renamed_and_removed(page: Page, transactional_db: Non
     expect(page.get_by_role("status")).to_contain_text("“Old phone” was removed.")
     expect(page).to_have_url("/account/devices/")
     expect(page.get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_forgotten_password_is_changed_by_the_link_from_the_mail(
+    page: Page, transactional_db: None, settings: Settings
+) -> None:
+    person = make_person("totp", username="nina")
+    with post_office(settings) as office:
+        page.goto("/sign-in/")
+        page.get_by_role("link", name="Forgotten your password?").click()
+        page.get_by_label("Username").fill("nina")
+        page.get_by_role("button", name="Send me a link").click()
+        expect(page.get_by_role("status")).to_have_text("Look into your mailbox.")
+        assert notices.send_due(timezone.now()) == 1
+    link = re.search(r"http://localhost:\d+(/password/reset/\S+)", office.texts[0])
+    assert link
+    page.goto(link.group(1))
+    for label in ("New password", "New password once more"):
+        page.get_by_label(label, exact=True).fill("quiet river seven lamps")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("status")).to_have_text("Password changed. Sign in.")
+    person.password = "quiet river seven lamps"
+    sign_in_with_code(page, person)
 
 
 def test_the_last_device_stays(page: Page, transactional_db: None) -> None:
