@@ -1,12 +1,16 @@
 """A request that read a row before another one changed it: the database decides, and what it did is undone."""
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import enrolment, signin, step_up
+from accounts import enrolment, policy, signin, step_up
 from accounts.api import sign_ins
 from accounts.models import BrowserSession, SignIn
 from accounts.sessions import SessionStore
@@ -63,6 +67,47 @@ def test_a_person_who_changed_while_answering_is_not_let_in(api: Api, alice: Per
     assert reason_of(lambda: signin.answer(stale, alice.app.uuid, code, nothing, CALLER, now)) is Reason.SIGN_IN_OVER
     row = Device.objects.get()
     assert row.counter == -1 and row.failures == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_password_changed_while_a_sign_in_commits_leaves_nothing_open(alice: Person, answered_first: bool) -> None:
+    """Two transactions, each open while the other comes: whichever is first, nothing opened with the old password stays."""
+    _, stale = read(Api(), alice)
+    now, code, met = timezone.now(), alice.code(), threading.Event()
+
+    def grant(passed: signin.Passed) -> None:
+        sign_ins.pair_for(passed, CALLER, now)
+        if answered_first:
+            met.set()
+            time.sleep(0.3)
+
+    def answer() -> object:
+        try:
+            return signin.answer(stale, alice.app.uuid, code, grant, CALLER, now)
+        except Refused as refused:
+            return refused.reason
+        finally:
+            connection.close()
+
+    def change() -> None:
+        with transaction.atomic():
+            alice.user.set_password("another-long-password")
+            alice.user.save()
+            if not answered_first:
+                met.set()
+                time.sleep(0.3)
+            policy.end_everything(alice.user, "password_changed", now)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(answer if answered_first else change)
+        assert met.wait(5)
+        second = pool.submit(change if answered_first else answer)
+        outcomes = [first.result(10), second.result(10)]
+    assert (Reason.SIGN_IN_OVER in outcomes) is not answered_first
+    assert not RefreshFamily.objects.filter(ended_at=None).exists()
 
 
 @pytest.mark.parametrize("by", ["session", "bearer"])

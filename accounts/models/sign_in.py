@@ -106,7 +106,10 @@ class SignIn(models.Model):
         """FINISHED, won by this caller alone, if the person is still active and has the same password; else False."""
         # As EXISTS, never as a join: Django would move the row's own conditions into a subselect with the join, which
         # PostgreSQL does not look at again after waiting for a parallel winner (docs/decisions/0002).
-        same = type(self.person).objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.person.password)
+        # The person's row is locked by it, so that whoever changes the password at this moment waits and then ends what this
+        # caller opened, or this caller waits and then finds the other password.
+        people = type(self.person).objects.select_for_update(no_key=True)
+        same = people.filter(pk=OuterRef("user_id"), is_active=True, password=self.person.password)
         won = self._open(now).filter(Exists(same), wrong__lt=WRONG_ANSWERS)
         return won.update(state=self.State.FINISHED, methods=methods, kept="") == 1
 
