@@ -82,7 +82,7 @@ def reset(event: Event, person: User, code: str, life: timedelta) -> EmailMessag
     """The mail with the link by which the person chooses a new password."""
     paragraphs = [
         _("Hello %(name)s,") % {"name": one_line(person.get_full_name())},
-        _("a new password was asked for, for your account %(username)s. To choose one, open this link:")
+        _("A new password was asked for, for your account %(username)s. To choose one, open this link:")
         % {"username": one_line(person.get_username())},
         settings.BASE_URL + reverse("password-reset", args=[code]),
         _("It works once, for %(minutes)d minutes. You will need one of your devices to sign in afterwards, as always.")
