@@ -6,6 +6,7 @@ from typing import Any
 
 import jwt
 import pytest
+from django.urls import get_resolver
 from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn
@@ -16,6 +17,7 @@ from mfa_site.errors import Refused
 from mfa_site.proof import ACR, check
 from tests.conftest import Api, Person, code_of
 from tests.test_grants import refresh
+from tests.test_strangers import routes
 
 pytestmark = pytest.mark.django_db
 
@@ -332,6 +334,18 @@ def test_a_stale_proof_is_told_what_is_missing(alice: Person, signed_in: SignedI
     assert answer["WWW-Authenticate"] == (
         'Bearer error="insufficient_user_authentication", acr_values="aal2 phr phrh", max_age=300'
     )
+
+
+def test_every_change_of_devices_and_codes_asks_for_it(alice: Person) -> None:
+    api, asked = by_session(alice), []
+    for route in routes(get_resolver().url_patterns):
+        if route.startswith(("api/v1/devices", "api/v1/recovery-codes")):
+            path = route.removeprefix("api/v1/").replace("<uuid:uuid>", str(alice.app.uuid))
+            allowed = api.client.generic("PROBE", f"/api/v1/{path}", headers={"X-CSRFToken": api.csrf})["Allow"].split(", ")
+            for method in {"POST", "PATCH", "PUT", "DELETE"} & set(allowed):
+                assert code_of(api.call(method, path, {})) == (401, "step_up_needed"), (method, path)
+                asked.append(method)
+    assert len(asked) >= 5
 
 
 @pytest.mark.parametrize("proven", ACR)
