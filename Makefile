@@ -32,9 +32,9 @@ run: $(VENV)/.installed ## the demo on http://localhost:8000 (PORT= to change)
 	@python -m mfa_site.together python manage.py worker -- \
 	  granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
 
-test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… for another database
+test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… and CACHE_URL=redis://… for other stores
 	@sh tests/install-browser.sh
-	MFA_SITE_DEBUG=1 $(if $(DATABASE_URL),MFA_SITE_DATABASE_URL=$(DATABASE_URL)) python -m pytest $(ARGS)
+	MFA_SITE_DEBUG=1 $(if $(DATABASE_URL),MFA_SITE_DATABASE_URL=$(DATABASE_URL)) $(if $(CACHE_URL),MFA_SITE_CACHE_URL=$(CACHE_URL)) python -m pytest $(ARGS)
 
 serve: $(VENV)/.installed ## as in production: settings from the environment, unsafe ones refused
 	@python manage.py migrate --verbosity 0

@@ -18,7 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 from django_otp.middleware import is_verified
 
-from accounts import policy
+from accounts import known_browsers, policy
 from accounts.models import User
 from accounts.sessions import SessionStore
 from grants import access, refresh
@@ -47,6 +47,7 @@ def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Ht
                 by_cookie(request)
             response = get_response(request)
             keep_session(request, response)
+            known_browsers.keep(request, response)
         except AWAY as error:
             return faults.unavailable(request, error)
         return response

@@ -12,22 +12,19 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from django.contrib.auth import authenticate
 from django.db import Error, transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import policy
+from accounts import credentials, known_browsers, policy
 from accounts.models import SignIn, User
 from accounts.models.sign_in import LIFE
-from accounts.models.user import NAME_LENGTH, normalised
 from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
 from devices.models import PENDING, Device, lock_pending
-from mfa_site import keyring
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import token_hash
@@ -57,15 +54,9 @@ def start(
 ) -> tuple[SignIn, str]:
     """A right password opens a sign-in: the row, and the secret handle by which an API client answers it.
 
-    Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike.
+    Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike; TOO_MANY_ATTEMPTS.
     """
-    user = authenticate(request, username=username, password=password)
-    if user is None:
-        # The name as a keyed hash: an attacked account can be found, a password typed into the wrong field cannot.
-        name = keyring.mac(normalised(username[:NAME_LENGTH]).encode(), "username")
-        record("password_refused", client=client, reason=Reason.BAD_CREDENTIALS.name, name=name)
-        raise Refused(Reason.BAD_CREDENTIALS)
-    assert isinstance(user, User)
+    user = credentials.judge(request, username, password, client, now)
     handle = secrets.token_urlsafe(32)
     enrolling = may_enrol_first(user, now)
     with transaction.atomic():
@@ -246,7 +237,10 @@ def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted],
     granted = grant(passed)
     act = "stepped_up" if sign_in.is_step_up else "signed_in"
     who, sid = passed.user.uuid, passed.sid
-    record(act, client=client, person=who, device=device.uuid, sid=sid, kind=device.kind, amr=amr, acr=acr)
+    about: dict[str, Any] = {"kind": device.kind, "amr": amr, "acr": acr}
+    if not sign_in.is_step_up:
+        about["known"] = bool(known_browsers.token_id(client.browsers, who))
+    record(act, client=client, person=who, device=device.uuid, sid=sid, **about)
     if facts.left is not None:
         record("recovery_code_used", client=client, person=who, device=device.uuid, sid=sid, left=facts.left)
     return granted

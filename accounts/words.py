@@ -1,5 +1,7 @@
 """The sentence a person reads for each refusal: what happened and what to do, giving nothing away."""
 
+from datetime import datetime
+
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -54,7 +56,16 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Too many tries with “%(device)s”. It works again in %(wait)s.") % facts
+    if refused.reason is Reason.TOO_MANY_ATTEMPTS and "until" in refused.facts:
+        return too_many(refused.retry_after or 1, **refused.facts)
     return str(SENTENCES.get(refused.reason, OTHERWISE)) % facts
+
+
+def too_many(seconds: int, until: datetime, known: bool | None = None) -> str:
+    """When the wait ends, and for passwords (`known`: whether this browser is) what works meanwhile."""
+    facts = {"wait": duration(seconds), "time": f"{until:%H:%M}"}
+    when = gettext("Too many tries. Try again in %(wait)s, at %(time)s UTC.") % facts
+    return when if known is not False else f"{when} " + gettext("A browser in which you have signed in before works meanwhile.")
 
 
 def duration(seconds: int) -> str:

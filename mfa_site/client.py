@@ -14,11 +14,13 @@ REQUEST_ID = re.compile(r"\A[A-Za-z0-9._-]{8,64}\Z")
 
 @dataclass(frozen=True)
 class Client:
-    """Facts of one request: `address` as text, `user_agent` cut to 200 characters, `request_id`."""
+    """Facts of one request: `address` as text, `user_agent` cut to 200 characters, `request_id`, and in `browsers` the
+    cookie of a browser that is known (`accounts.known_browsers`)."""
 
     address: str
     user_agent: str
     request_id: str
+    browsers: str = ""
 
     @property
     def network(self) -> str:
@@ -33,7 +35,8 @@ class Client:
 
 def client(request: HttpRequest) -> Client:
     """The facts of this request."""
-    return Client(address(request), user_agent(request), request.META["mfa_site.request_id"])
+    browsers = request.COOKIES.get(settings.KNOWN_COOKIE_NAME, "")
+    return Client(address(request), user_agent(request), request.META["mfa_site.request_id"], browsers)
 
 
 def address(request: HttpRequest) -> str:

@@ -113,7 +113,7 @@ class Database:
         _execute(SETTLE, sorted(rows), [], {"now": now})
 
     def ping(self) -> None:
-        Counter.objects.filter(key="").exists()
+        connection.ensure_connection()
 
 
 def _execute(statement: str, rows: list[tuple[Any, ...]], keys: list[str], times: dict[str, int]) -> list[Any]:

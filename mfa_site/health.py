@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from mfa_site import keyring
+from mfa_site import counters, keyring
 
 
 def livez(request: HttpRequest) -> HttpResponse:
@@ -11,6 +11,8 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when the database answers and the keyring opens the key that is stored there, else 503 from the frame."""
+    """200 when the database answers and the keyring opens the key that is stored there, and the store of
+    counts answers too; else 503 from the frame."""
     keyring.stored(keyring.MAC)
-    return JsonResponse({"database": "ok", "keyring": "ok"})
+    counters.store().ping()
+    return JsonResponse({"database": "ok", "cache": "ok", "keyring": "ok"})

@@ -110,6 +110,7 @@ if HAS_MAIL:
 DEFAULT_FROM_EMAIL = env.email_from(_base.hostname or "")
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.credentials.OwnPasswords"]
 PASSWORD_HASHERS = ["accounts.hashers.Argon2id", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.LongEnough"},
@@ -125,6 +126,7 @@ _prefix = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_prefix}session"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = f"{_prefix}csrftoken"
+KNOWN_COOKIE_NAME = f"{_prefix}known"
 CSRF_FAILURE_VIEW = "mfa_site.faults.csrf_failed"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 

@@ -64,7 +64,7 @@ def test_without_a_database_pages_say_so_and_the_probe_fails(alice: Person) -> N
         assert client.get("/readyz").status_code == 503
         assert client.get("/livez").status_code == 200
         assert client.get("/.well-known/jwks.json").status_code == 503
-    assert client.get("/readyz").json() == {"database": "ok", "keyring": "ok"}
+    assert client.get("/readyz").json() == {"database": "ok", "cache": "ok", "keyring": "ok"}
 
 
 @pytest.mark.parametrize("after", range(7))

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import enrolment, signin
+from accounts import enrolment, known_browsers, signin
 from accounts.api import shapes
 from accounts.models import BrowserSession
 from accounts.sessions import session_of
@@ -129,7 +129,8 @@ def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
 
 
 def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
-    """A new browser session; the response sets its cookie."""
+    """A new browser session; the response sets its cookie, and that of a known browser."""
+    known_browsers.remember(request, passed.user.uuid)
     return session_answer(session_of(request).sign_in(passed, caller, now), passed, now)
 
 

@@ -48,6 +48,13 @@ class UserManager(BaseUserManager["User"]):
             raise self.model.DoesNotExist
         return self.get(username_key=normalised(username or ""))
 
+    def named(self, username: str) -> "User | None":
+        """The person of this name in any spelling."""
+        try:
+            return self.get_by_natural_key(username)
+        except self.model.DoesNotExist:
+            return None
+
     def create_user(self, username: str, email: str = "", password: str | None = None, **columns: Any) -> "User":
         """A new person, validated; a ValidationError says what is wrong."""
         user = self.model(username=username, email=self.normalize_email(email), **columns)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import enrolment, policy, signin
+from accounts import enrolment, known_browsers, policy, signin
 from accounts.forms import SignInForm, answer_form
 from accounts.models import SignIn
 from accounts.sessions import session_of
@@ -34,21 +34,24 @@ def start(request: HttpRequest) -> HttpResponse:
     get_token(request)
     form = SignInForm(request.POST or None)
     next_path = safe_next(request.POST.get("next", request.GET.get("next", "")))
-    status = 200
+    status, wait = 200, None
     if request.method == "POST" and form.is_valid():
         now, caller = timezone.now(), client(request)
         try:
             name, password = form.cleaned_data["username"], form.cleaned_data["password"]
             sign_in, _handle = signin.start(request, name, password, caller, now, next_path)
         except Refused as refused:
-            status = refuse_in_form(form, refused)
+            status, wait = refuse_in_form(form, refused), refused.retry_after
         else:
             session_of(request).remember(sign_in.uuid, caller, now)
             return redirect("second-step", sign_in.uuid)
     elif request.method == "POST":
         status = 400
     shown = {"form": form, "next": next_path, "signed_out": "signed_out" in request.GET}
-    return render(request, "accounts/sign_in.html", shown, status=status)
+    response = render(request, "accounts/sign_in.html", shown, status=status)
+    if wait:
+        response["Retry-After"] = str(wait)
+    return response
 
 
 def ceremony_page(view: View) -> View:
@@ -174,6 +177,7 @@ def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str 
 def open_session(request: HttpRequest, passed: Passed) -> None:
     """Both factors passed: this browser has a session of its own, under a new cookie and CSRF value."""
     session_of(request).sign_in(passed, client(request), timezone.now())
+    known_browsers.remember(request, passed.user.uuid)
     rotate_token(request)
 
 
