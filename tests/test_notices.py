@@ -75,8 +75,7 @@ def test_the_fiftieth_wrong_answer_is_told_as_what_it_is(office: PostOffice, ali
     assert office.subjects == ["MFA Site: a device was switched off"]
 
 
-def test_nobody_is_told_of_the_rest(office: PostOffice, alice: Person, api: Api) -> None:
-    api.sign_in(alice)
+def test_nobody_is_told_of_the_rest(office: PostOffice, alice: Person) -> None:
     happened("signed_in", alice, known=True)
     happened("device_renamed", alice, device=alice.app.uuid)
     record("device_removed", client=BROWSER)
