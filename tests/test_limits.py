@@ -209,7 +209,8 @@ def test_a_known_browser_counts_on_its_own_and_for_its_person_alone(alice: Perso
     browser, foreign = known_browser(alice), known_browser(mallory)
     assert guesses(6, "alice", api=browser) == [401] * 5 + [429]
     assert guess("alice", alice.password).status_code == 201, "others go on"
-    assert guesses(6, "alice", api=foreign) == [401] * 5 + [429]
+    assert guesses(5, "alice") == [401] * 5
+    assert guess("alice", alice.password, foreign).status_code == 429, "a token of somebody else is as none"
     with later(60):
         assert guess("alice", alice.password, browser).status_code == 201
 
@@ -290,7 +291,8 @@ def test_parallel_right_passwords_delay_nobody(alice: Person) -> None:
 
 
 @pytest.mark.races
-def test_two_hundred_parallel_wrong_passwords_are_worth_no_more_than_a_series(alice: Person) -> None:
+def test_two_hundred_parallel_wrong_passwords_are_worth_no_more_than_a_series(alice: Person, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["accounts.hashers.Argon2id"]  # so that there is time to overtake
     spellings = ["alice", "ALICE", "Alice", "aLiCe"]
     with Crowd() as crowd:
         numbers = iter(range(200))
