@@ -621,6 +621,17 @@ def a_wrong_password() -> Any:
     return visitor().post("sign-ins", {"username": make_person("totp").user.username, "password": "wrong"})
 
 
+@refused("startSignIn", "too_many_attempts")
+def a_sixth_password() -> Any:
+    for _ in range(5):
+        a_password_for("somebody")
+    return a_password_for("somebody")
+
+
+def a_password_for(name: str) -> Any:
+    return visitor().post("sign-ins", {"username": name, "password": "wrong"})
+
+
 @refused("challengeSignIn", "sign_in_over")
 def a_challenge_of_an_unknown_sign_in() -> Any:
     return challenge(visitor(), "unknown", uuid4())
