@@ -1,10 +1,12 @@
 """How a fault leaves the service: problem details for machines, a page with a next step for people."""
 
+import contextlib
 import logging
 import re
 from typing import Any
 
 from django.conf import settings
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import is_valid_path
@@ -78,7 +80,15 @@ def wrong_host(request: HttpRequest) -> HttpResponse:
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """A store or a key is away: refused with 503, logged by kind without its values."""
     log.error("unavailable: %s", type(error).__name__, extra={"request_id": request.META.get("mfa_site.request_id", "")})
+    forget_dead_connections()
     return refuse(request, Refused(Reason.UNAVAILABLE, retry_after=5))
+
+
+def forget_dead_connections() -> None:
+    """After one connection broke the others of the pool are tried too, or each would cost somebody a refusal."""
+    if connection.vendor == "postgresql":
+        with contextlib.suppress(Error):
+            connection.pool.check()  # type: ignore[attr-defined]  # psycopg_pool's, where the backend has one
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
