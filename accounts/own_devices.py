@@ -15,6 +15,7 @@ from devices.lifecycle import State
 from devices.models import PENDING, Device
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import STEP_UP, Needed
 
 
 def listed(user: User) -> list[Device]:
@@ -48,6 +49,12 @@ def that_sign_in(user: User) -> list[Device]:
 
 def _others(device: Device, in_use: Iterable[Device]) -> list[Device]:
     return [row for row in in_use if row.pk != device.pk and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
+
+
+def needed_to_lose(device: Device, now: datetime) -> Needed:
+    """What reporting the device lost needs: a fresh proof, unless nothing else of the person could give one now."""
+    others = Device.of(device.user_id or 0).exclude(pk=device.pk)
+    return STEP_UP if any(row.is_usable(now) for row in others) else {}
 
 
 def rename(device: Device, name: str, client: Client) -> None:

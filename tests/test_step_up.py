@@ -9,9 +9,10 @@ import pytest
 from django.urls import get_resolver
 from django.utils import timezone
 
+from accounts import demo
 from accounts.models import BrowserSession, SignIn
 from audit.models import Event
-from devices.models import Device
+from devices.models import Device, Kind
 from grants.models import RefreshFamily, RefreshToken
 from mfa_site.errors import Refused
 from mfa_site.proof import ACR, check
@@ -338,6 +339,8 @@ def test_a_stale_proof_is_told_what_is_missing(alice: Person, signed_in: SignedI
 
 def test_every_change_of_devices_and_codes_asks_for_it(alice: Person) -> None:
     api, asked = by_session(alice), []
+    other, _clear = demo.new_device(alice.user, Kind.TOTP, timezone.now())
+    other.save(force_insert=True)
     for route in routes(get_resolver().url_patterns):
         if route.startswith(("api/v1/devices", "api/v1/recovery-codes")):
             path = route.removeprefix("api/v1/").replace("<uuid:uuid>", str(alice.app.uuid))

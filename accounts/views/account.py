@@ -62,11 +62,12 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     form = NameForm(renaming, initial={"name": typed.get("name", row.name)})
     error, status = "", 200
     if request.method == "POST":
-        check(request, **STEP_UP)
+        losing = request.POST.get("action") == "lose"
+        check(request, **(own_devices.needed_to_lose(row, timezone.now()) if losing else STEP_UP))
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)
-            if request.POST.get("action") == "lose":
+            if losing:
                 return lost(request, row)
             if request.POST.get("action") == "rename" and form.is_valid():
                 own_devices.rename(row, form.cleaned_data["name"], client(request))
