@@ -69,7 +69,7 @@ def find(now: datetime) -> None:
     told = Notice.objects.filter(event=OuterRef("uuid"))
     events = Event.objects.filter(TELLS, newer, ~Exists(told), id__lte=highest).order_by()
     for event in sorted(events.defer("personal"), key=lambda event: event.id):
-        if event.person and now - event.at < worth(event.act) and not too_many(event):
+        if event.person and now - event.at < worth(event.act) and is_news(event):
             row = Notice(event=event.uuid, act=event.act, person=event.person, due_at=now)
             Notice.objects.bulk_create([row], ignore_conflicts=True)
     _looked = highest
@@ -78,6 +78,19 @@ def find(now: datetime) -> None:
 def worth(act: str) -> timedelta:
     """For how long a mail about it is of use."""
     return WORTH.get(act, LOOK_BACK)
+
+
+def is_news(event: Event) -> bool:
+    """Whether a mail about it tells the person something that many before it did not."""
+    return is_new_place(event) if event.act == "signed_in" else not too_many(event)
+
+
+def is_new_place(event: Event) -> bool:
+    """Whether the person signed in before, but never with this program from this address: a script keeps no cookie."""
+    before = Event.objects.filter(act="signed_in", person=event.person, id__lt=event.id)
+    place = event.personal or {}
+    alike = before.filter(personal__address=place.get("address"), personal__user_agent=place.get("user_agent"))
+    return before.exists() and not alike.exists()
 
 
 def too_many(event: Event) -> bool:

@@ -45,6 +45,7 @@ def send(now: datetime | None = None) -> int:
 def test_every_act_is_told_with_what_when_where_and_what_to_do(office: PostOffice, alice: Person, act: str) -> None:
     User.objects.filter(pk=alice.user.pk).update(name="Alice Example")
     Device.objects.update(name="Blue phone")
+    happened("signed_in", alice, Client("192.0.2.1", "", "an-earlier-one"), known=False)
     event = happened(act, alice, device=alice.app.uuid, known=False)
     assert send() == 1
     [mail], [text] = office.mails, office.texts
@@ -80,6 +81,17 @@ def test_nobody_is_told_of_the_rest(office: PostOffice, alice: Person) -> None:
     happened("device_renamed", alice, device=alice.app.uuid)
     record("device_removed", client=BROWSER)
     assert send() == 0 and not office.mails and not Notice.objects.exists()
+
+
+def test_a_new_browser_is_told_once_for_each_program_and_address(office: PostOffice, alice: Person) -> None:
+    """The very first sign-in is no news, and a script, which keeps no cookie, is news once."""
+    elsewhere = Client("198.51.100.4", FIREFOX, "a-request-id")
+    happened("signed_in", alice, known=False)
+    assert send() == 0
+    for client, mails_until_then in ((elsewhere, 1), (elsewhere, 1), (BROWSER, 1), (Client("198.51.100.4", "curl/8", "r"), 2)):
+        happened("signed_in", alice, client, known=False)
+        send()
+        assert office.subjects == ["MFA Site: a sign-in from a new browser"] * mails_until_then
 
 
 def test_each_is_sent_once_by_one_worker_and_a_second_and_a_restarted_one(office: PostOffice, alice: Person) -> None:
