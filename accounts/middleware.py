@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -18,10 +19,11 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 from django_otp.middleware import is_verified
 
-from accounts import known_browsers, policy
+from accounts import known_browsers
 from accounts.models import User
 from accounts.sessions import SessionStore
-from grants import access, refresh
+from devices.models import uuid_parameter
+from grants import access
 from mfa_site import faults
 from mfa_site.api import SAFE
 from mfa_site.middleware import AWAY
@@ -93,9 +95,20 @@ def by_bearer(request: HttpRequest) -> None:
     set_caller(request, SessionStore(), user, proof)
 
 
+# Asked at every unsafe call with a bearer; by hand, since composing it costs four times as much as running it.
+ALIVE = (
+    "SELECT 1 FROM grants_refreshfamily f WHERE f.uuid = %s AND f.ended_at IS NULL AND f.idle_until > %s AND f.expires_at > %s"
+    " AND EXISTS (SELECT 1 FROM accounts_user u WHERE u.uuid = f.person AND u.is_active)"
+    " AND EXISTS (SELECT 1 FROM devices_device d WHERE d.uuid = f.device AND d.state = 'active')"
+)
+
+
 def family_is_alive(sid: UUID, now: datetime) -> bool:
     """Whether the refresh family, its person and its device are all alive, in one statement."""
-    return refresh.alive(sid, now).filter(policy.behind_a_family()).exists()
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(ALIVE, [uuid_parameter(sid), moment, moment])
+        return cursor.fetchone() is not None
 
 
 def keep_session(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -170,7 +170,7 @@ class Device(OtpDevice):
         guesses and faults cannot escape it.
         """
         moment, until = (connection.ops.adapt_datetimefield_value(value) for value in (now, now + HOLD))
-        parameters = [PAUSE_AT, until, _uuid_parameter(public_id), user_id, DISABLE_AT, moment, moment]
+        parameters = [PAUSE_AT, until, uuid_parameter(public_id), user_id, DISABLE_AT, moment, moment]
         rows = list(cls.objects.raw(CLAIM_PENDING if pending else CLAIM, parameters))  # read to its end, or SQLite waits
         return rows[0] if rows else None
 
@@ -241,7 +241,7 @@ class RecoveryCode(models.Model):
         return RecoveryCode.objects.filter(pk=self.pk, spent_at=None).update(spent_at=now) == 1
 
 
-def _uuid_parameter(value: UUID) -> Any:
+def uuid_parameter(value: UUID) -> Any:
     """A uuid as `.raw()` wants it: SQLite keeps the hex digits."""
     return value if connection.features.has_native_uuid_field else value.hex
 
