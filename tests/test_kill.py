@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -46,16 +46,29 @@ def kill(server: subprocess.Popen[bytes]) -> None:
     server.wait()
 
 
-@contextmanager
-def killed_sometime(service: Service) -> Iterator[None]:
-    """The server runs when this begins and is killed at some moment while the inside runs."""
-    server = service.start()
+Server = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def server(service: Service) -> Iterator[list[Server]]:
+    """The running server, alone in a list; the next one takes its place."""
+    servers = [service.start()]
+    yield servers
+    kill(servers[0])
+
+
+def killed_while(servers: list[Server], service: Service, call: Callable[[], Tried]) -> Tried:
+    """What the call was answered while the server was killed at some moment of it; then another one runs."""
     while service.livez() != 200:
         time.sleep(0.02)
-    killer = threading.Timer(random.uniform(0, A_SIGN_IN), kill, [server])
+    killer = threading.Timer(random.uniform(0, A_SIGN_IN), kill, servers)
     killer.start()
-    yield
+    answer = tried(call)
     killer.join()
+    servers[0] = service.start()
+    while service.livez() != 200:
+        time.sleep(0.02)
+    return answer
 
 
 def tried(call: Callable[[], Tried]) -> Tried:
@@ -80,18 +93,16 @@ def sign_in(service: Service, person: Person, code: str) -> Tried:
     return service.call("POST", f"{API}/sign-ins/answer", given)
 
 
-def test_killed_at_any_point_of_a_sign_in(service: Service) -> None:
+def test_killed_at_any_point_of_a_sign_in(service: Service, server: list[Server]) -> None:
     """Whatever had been answered: the code is worth one sign-in, and its owner is not locked out."""
     seen = set()
     for _ in range(KILLS):
         person = make_person("totp")
         code = person.code()
-        with killed_sometime(service):
-            first, _answer = tried(lambda who=person, code=code: sign_in(service, who, code))  # type: ignore[misc]
-        with service.running():
-            second, answer = sign_in(service, person, code)
-            assert second == 200 or (second, answer["code"]) == (401, "answer_used"), answer
-            assert (first, second) != (200, 200), "accepted twice"
+        first, _answer = killed_while(server, service, partial(sign_in, service, person, code))
+        second, answer = sign_in(service, person, code)
+        assert second == 200 or (second, answer["code"]) == (401, "answer_used"), answer
+        assert (first, second) != (200, 200), "accepted twice"
         seen.add((first, second))
         family = RefreshFamily.objects.get(person=person.user.uuid)
         event = Event.objects.get(act="signed_in", person=person.user.uuid)
@@ -112,23 +123,21 @@ def enrol_first(service: Service, person: Person, seeds: list[str]) -> Tried:
     return service.call("POST", f"{API}/sign-ins/enrol/confirm", given)
 
 
-def test_killed_at_any_point_of_an_enrolment(service: Service) -> None:
+def test_killed_at_any_point_of_an_enrolment(service: Service, server: list[Server]) -> None:
     """Either the device is enrolled, once, or what was begun opens nothing and the person begins anew."""
     for _ in range(max(KILLS // 4, 3)):
         person, seeds = make_person(), list[str]()
-        with killed_sometime(service):
-            first, _answer = tried(lambda who=person, seeds=seeds: enrol_first(service, who, seeds))  # type: ignore[misc]
+        first, _answer = killed_while(server, service, partial(enrol_first, service, person, seeds))
         rows = list(Device.objects.filter(user=person.user, state=State.ACTIVE))
-        with service.running():
-            opened = start(service, person)
-            assert (opened["state"] == "waiting") == bool(rows)
-            assert [row["uuid"] for row in opened["devices"]] == [str(row.uuid) for row in rows]
-            if rows:
-                given = {"sign_in": opened["sign_in"], "device": str(rows[0].uuid), "answer": pyotp.TOTP(seeds[0]).now()}
-                assert service.call("POST", f"{API}/sign-ins/answer", given)[1].get("code") in (None, "answer_used")
-            else:
-                assert first != 200
-                assert enrol_first(service, person, seeds)[0] == 200
+        opened = start(service, person)
+        assert (opened["state"] == "waiting") == bool(rows)
+        assert [row["uuid"] for row in opened["devices"]] == [str(row.uuid) for row in rows]
+        if rows:
+            given = {"sign_in": opened["sign_in"], "device": str(rows[0].uuid), "answer": pyotp.TOTP(seeds[0]).now()}
+            assert service.call("POST", f"{API}/sign-ins/answer", given)[1].get("code") in (None, "answer_used")
+        else:
+            assert first != 200
+            assert enrol_first(service, person, seeds)[0] == 200
         assert Device.objects.filter(user=person.user, state=State.ACTIVE).count() == 1
 
 
