@@ -39,7 +39,7 @@ SENTENCES: dict[str, str | Promise] = {
     "session_ended": _("A session was ended"),
     "sessions_ended": _("All other sessions were ended"),
     "sign_in_cancelled": _("Signing in was cancelled"),
-    "sign_in_refused": _("Signing in was stopped after too many wrong answers"),
+    "sign_in_refused": _("Stopped after too many wrong answers"),
     "signed_in": _("Signed in with %(device)s"),
     "signed_out": _("Signed out"),
     "step_up_begun": _("A confirmation was begun"),

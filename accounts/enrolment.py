@@ -15,7 +15,6 @@ from django.db.models import Q
 
 from accounts import signin
 from accounts.models import SignIn, User
-from accounts.models.sign_in import LIFE
 from accounts.signin import Grant, Granted
 from audit.events import record
 from devices import kinds
@@ -45,18 +44,7 @@ def begin(user: User, kind: str, name: str, started_by: UUID, client: Client, no
     with transaction.atomic():
         device, shown = _new_device(user, kind, name, now)
         device.save(force_insert=True)
-        ceremony = SignIn.objects.create(
-            purpose=SignIn.Purpose.ENROL,
-            state=SignIn.State.WAITING,
-            user=user,
-            device=device,
-            kept=shown.kept,
-            started_by=started_by,
-            address=client.address,
-            user_agent=client.user_agent,
-            created_at=now,
-            expires_at=now + LIFE,
-        )
+        ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, device=device, kept=shown.kept, started_by=started_by)
         record("enrolment_begun", client=client, person=user.uuid, device=device.uuid, sid=started_by, kind=kind)
     return Begun(ceremony, device, shown)
 

@@ -19,7 +19,6 @@ from django.utils import timezone
 
 from accounts import credentials, known_browsers, policy
 from accounts.models import SignIn, User
-from accounts.models.sign_in import LIFE
 from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
@@ -60,18 +59,15 @@ def start(
     handle = secrets.token_urlsafe(32)
     enrolling = may_enrol_first(user, now)
     with transaction.atomic():
-        sign_in = SignIn.objects.create(
+        sign_in = SignIn.begin(
+            SignIn.Purpose.SIGN_IN,
+            user,
+            client,
+            now,
             handle_hash=token_hash(handle),
-            purpose=SignIn.Purpose.SIGN_IN,
             state=SignIn.State.ENROLLING if enrolling else SignIn.State.WAITING,
-            user=user,
             methods=["pwd"],
-            password_mark=user.password_mark(),
             next=next,
-            address=client.address,
-            user_agent=client.user_agent,
-            created_at=now,
-            expires_at=now + LIFE,
         )
         record("password_passed", client=client, person=user.uuid, enrolling=enrolling)
     return sign_in, handle
@@ -87,19 +83,19 @@ def may_enrol_first(user: User, now: datetime) -> bool:
 
 def by_handle(handle: str, asker: UUID | None, now: datetime) -> SignIn:
     """The open sign-in of this secret handle, or step-up that `asker` (the proof's sid) began; else Refused SIGN_IN_OVER."""
-    return _open(SignIn.objects.filter(handle_hash=token_hash(handle)), asker, now)
-
-
-def by_uuid(uuid: UUID, asker: UUID | None, now: datetime) -> SignIn:
-    """The same by uuid; a sign-in for a browser that is known to have begun it."""
-    return _open(SignIn.objects.filter(uuid=uuid), asker, now)
-
-
-def _open(found: Any, asker: UUID | None, now: datetime) -> SignIn:
     mine = Q(purpose=SignIn.Purpose.SIGN_IN)
     if asker:
         mine |= Q(purpose=SignIn.Purpose.STEP_UP, started_by=asker)
-    sign_in: SignIn | None = found.select_related("user").filter(mine).first()
+    return _open(Q(mine, handle_hash=token_hash(handle)), now)
+
+
+def by_uuid(uuid: UUID, purpose: SignIn.Purpose, asker: UUID | None, now: datetime) -> SignIn:
+    """The open ceremony for this purpose that `asker` began; a sign-in, with None, for a browser known to have begun it."""
+    return _open(Q(uuid=uuid, purpose=purpose, started_by=asker), now)
+
+
+def _open(which: Q, now: datetime) -> SignIn:
+    sign_in: SignIn | None = SignIn.objects.select_related("user").filter(which).first()
     if sign_in is None or not sign_in.is_open(now) or not _person_unchanged(sign_in):
         raise Refused(Reason.SIGN_IN_OVER)
     return sign_in
@@ -135,6 +131,17 @@ def refusal(device: Device | None, now: datetime) -> Refused:
 
 def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
     """A right answer finishes the sign-in and `grant` is carried out with it, once; everything else is Refused."""
+
+    def then(used: Device, proof: Proof) -> Granted:
+        return finish(sign_in, used, proof, grant, client, now)
+
+    return prove(sign_in, device, given, then, client, now)
+
+
+def prove(
+    sign_in: SignIn, device: UUID, given: Any, then: Callable[[Device, Proof], Granted], client: Client, now: datetime
+) -> Granted:
+    """A right answer is used up and `then` carried out with it, both or neither; everything else is Refused."""
     if sign_in.state != SignIn.State.WAITING:
         raise Refused(Reason.WRONG_STATE)
     claimed, kept = claim(sign_in, device, given, client, now)
@@ -143,7 +150,7 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
     with giving_back(claimed), transaction.atomic():
         if not kind.spend(claimed, proof, now):
             raise Refused(Reason.ANSWER_USED, device=claimed.name)
-        return finish(sign_in, claimed, proof, grant, client, now)
+        return then(claimed, proof)
 
 
 def claim(
@@ -221,7 +228,7 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
         act = "device_disabled" if device.is_disabled else "device_paused"
         record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
     if sign_in.count_wrong(now):
-        record("sign_in_refused", client=client, person=person, device=device.uuid)
+        record("sign_in_refused", client=client, person=person, device=device.uuid, purpose=sign_in.purpose)
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
         policy.end_what_it_opened(device, "device_suspended", now)
         record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)

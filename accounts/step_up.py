@@ -11,7 +11,6 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import SignIn, User
-from accounts.models.sign_in import LIFE
 from audit.events import record
 from mfa_site.client import Client
 from mfa_site.keyring import token_hash
@@ -24,19 +23,15 @@ def begin(user: User, proof: RequestProof, client: Client, now: datetime, next: 
     """A step-up waits for one of the person's devices: the row, and the secret handle by which an API client answers it."""
     handle = secrets.token_urlsafe(32)
     with transaction.atomic():
-        step_up = SignIn.objects.create(
+        step_up = SignIn.begin(
+            SignIn.Purpose.STEP_UP,
+            user,
+            client,
+            now,
             handle_hash=token_hash(handle),
-            purpose=SignIn.Purpose.STEP_UP,
-            state=SignIn.State.WAITING,
-            user=user,
             methods=[method for method in proof.amr if method in FIRST_FACTORS],
-            password_mark=user.password_mark(),
             started_by=proof.sid,
             next=next,
-            address=client.address,
-            user_agent=client.user_agent,
-            created_at=now,
-            expires_at=now + LIFE,
         )
         record("step_up_begun", client=client, person=user.uuid, sid=proof.sid)
     return step_up, handle

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
 from accounts.models import SignIn
-from accounts.views import account, activity, confirm, demo, forgotten, password, recovery_codes, sign_in
+from accounts.views import account, activity, confirm, demo, forgotten, password, recovery_codes, sign_in, try_out
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
@@ -54,6 +54,8 @@ urlpatterns = [
     path("account/devices/add/", account.add_choice, name="add-device"),
     path("account/devices/add/<str:kind>/", account.add, name="add-device-kind"),
     path("account/devices/<uuid:uuid>/", account.device, name="device"),
+    path("account/devices/<uuid:device>/test/", try_out.start, name="test-device"),
+    path("account/devices/<uuid:device>/test/<uuid:uuid>/", try_out.answer, name="test"),
     path("account/recovery-codes/", recovery_codes.page, name="recovery-codes"),
     path("account/recovery-codes/file/", recovery_codes.file, name="recovery-codes-file"),
     path("account/recovery-codes/used/", recovery_codes.used, name="recovery-code-used"),

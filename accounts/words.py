@@ -5,6 +5,8 @@ from datetime import datetime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from devices.kinds import Proof
+from devices.models import Device
 from mfa_site.errors import Reason, Refused
 
 KEY_CHANGED = _("This key did not answer the way it used to, so it was suspended. Ask your administrator about it.")
@@ -66,6 +68,25 @@ def too_many(seconds: int, until: datetime, known: bool | None = None) -> str:
     facts = {"wait": duration(seconds), "time": f"{until:%H:%M}"}
     when = gettext("Too many tries. Try again in %(wait)s, at %(time)s UTC.") % facts
     return when if known is not False else f"{when} " + gettext("A browser in which you have signed in before works meanwhile.")
+
+
+def it_works(device: Device, proof: Proof) -> str:
+    """That a device works, and what its answer showed: its clock, or how the key was reached and whom it checked."""
+    facts = {"device": device.name, "n": duration(abs(proof.clock or 0))}
+    said = [gettext("It works. “%(device)s” gave the right answer.") % facts]
+    if proof.clock and proof.clock > 0:
+        said.append(gettext("Its clock is at least %(n)s ahead.") % facts)
+    elif proof.clock:
+        said.append(gettext("Its code had ended %(n)s before: if you were quick, its clock is behind.") % facts)
+    if proof.clock and not device.serial:
+        said.append(gettext("Let your phone set its clock by itself."))
+    # What the key was reached by is known only where there is one way; "this device" goes without saying.
+    if len(device.transports) == 1 and device.transports != ["internal"]:
+        [name] = device.transports
+        said.append(gettext("Connected by: %(wire)s.") % {"wire": TRANSPORTS.get(name, name)})
+    if proof.user_verified:
+        said.append(gettext("It checked that it was you, by PIN, finger or face."))
+    return " ".join(said)
 
 
 def duration(seconds: int) -> str:

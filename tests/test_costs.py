@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import BrowserSession
 from tests.conftest import Api, Person, make_person
 from tests.test_grants import refresh
+from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CACHED = 1 if settings.CACHE_URL else 0  # counts are claimed and settled there
@@ -128,6 +129,23 @@ def test_step_up(by: str, beginning: int, answering: int) -> None:
     with statements(answering) as captured:
         assert api.answer(handle, person.app, code).status_code == 200
     assert commits(captured) == 2, "as for a sign-in"
+
+
+def test_trying_out_a_device() -> None:
+    person = make_person("totp")
+    warm(person)
+    browser = Browser().sign_in(person)
+    page, test = f"/account/devices/{person.app.uuid}/", f"/account/devices/{person.app.uuid}/test/"
+    browser.go(page)
+    csrf = {"csrfmiddlewaretoken": browser.client.cookies["csrftoken"].value}
+    with statements(3):
+        at = browser.client.post(test, csrf).headers["Location"]
+    with statements(5):
+        assert browser.client.get(at).status_code == 200
+    code = person.code(1)
+    with statements(14) as captured:
+        assert browser.client.post(at, {**csrf, "code": code}).status_code == 302
+    assert commits(captured) == 3, "as for a sign-in, and what the next page says"
 
 
 def test_a_bearer_costs_no_statement_and_an_unsafe_call_one(client: Any) -> None:

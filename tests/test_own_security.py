@@ -260,7 +260,7 @@ def test_a_password_hashed_anew_leaves_open_sign_ins_alone(alice: Person) -> Non
     )  # fmt: skip
     Api().start(alice)
     assert User.objects.get().password != old, "hashed anew at the sign-in"
-    assert signin.by_uuid(waiting.uuid, None, timezone.now())
+    assert signin.by_uuid(waiting.uuid, SignIn.Purpose.SIGN_IN, None, timezone.now())
 
 
 def test_hashing_anew_does_not_undo_a_change_at_the_same_moment(alice: Person) -> None:

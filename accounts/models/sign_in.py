@@ -3,7 +3,7 @@
 | state              | event                  | next      |
 |--------------------|------------------------|-----------|
 | -                  | password right         | WAITING, or ENROLLING for an account that never had a device |
-| -                  | step-up begun          | WAITING   |
+| -                  | step-up, test begun    | WAITING   |
 | WAITING            | choose a device        | WAITING, with a new challenge |
 | WAITING            | right answer           | FINISHED  |
 | ENROLLING          | first device activated | FINISHED  |
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection, models
 from django.db.models import F, Q, QuerySet
+
+from mfa_site.client import Client
 
 if TYPE_CHECKING:
     from accounts.models.user import User
@@ -47,6 +49,7 @@ class SignIn(models.Model):
         SIGN_IN = "sign_in"
         STEP_UP = "step_up"
         ENROL = "enrol"
+        TEST = "test"
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -76,6 +79,20 @@ class SignIn(models.Model):
     def __str__(self) -> str:
         return f"{self.purpose} {self.uuid}"
 
+    @classmethod
+    def begin(cls, purpose: Purpose, user: "User", client: Client, now: datetime, **columns: Any) -> "SignIn":
+        """The ceremony is in the database, WAITING unless told otherwise, with the password as it is now, for LIFE."""
+        return cls.objects.create(
+            purpose=purpose,
+            user=user,
+            password_mark=user.password_mark(),
+            address=client.address,
+            user_agent=client.user_agent,
+            created_at=now,
+            expires_at=now + LIFE,
+            **{"state": cls.State.WAITING, **columns},
+        )
+
     @property
     def person(self) -> "User":
         """Whose it is; the column is nullable only for sign-ins that will begin with a key."""
@@ -86,6 +103,11 @@ class SignIn(models.Model):
     def is_step_up(self) -> bool:
         """Whether it refreshes the proof of a session or family that exists, `started_by`."""
         return self.purpose == self.Purpose.STEP_UP
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it tries out one device, and nothing follows from it."""
+        return self.purpose == self.Purpose.TEST
 
     def is_open(self, now: datetime) -> bool:
         """Whether it still waits for an answer."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import activity, enrolment, own_devices, recovery
+from accounts import activity, enrolment, own_devices, recovery, try_out
 from accounts.api.own import person
 from accounts.forms import NameForm
 from accounts.sessions import session_of
@@ -77,7 +77,9 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
-    context |= {"is_last": own_devices.is_last(row), "now": timezone.now(), "chosen": typed.get("action")}
+    now, stands_in = timezone.now(), kinds.module(row.kind).STANDS_IN
+    context |= {"is_last": own_devices.is_last(row), "now": now, "chosen": typed.get("action")}
+    context |= {"can_be_tested": try_out.is_possible(row, now), "codes": stands_in and recovery.current(person(request))}
     return render(request, "accounts/device.html", context, status=status)
 
 

@@ -77,5 +77,10 @@ def over(request: HttpRequest, uuid: UUID, why: str) -> HttpResponse:
     next_path = ceremony.next if ceremony else ""
     if ceremony and ceremony.state == SignIn.State.FINISHED:
         return redirect(next_path or "account")
-    context = {"why": why, "sentence": _("This confirmation is over. You are still signed in."), "again": again(next_path)}
+    context = {
+        "title": _("Confirm it is you"),
+        "why": why,
+        "sentence": _("This confirmation is over. You are still signed in."),
+    }
+    context |= {"button": _("Try again"), "on": again(next_path)}
     return render(request, "accounts/over.html", context, status=401)

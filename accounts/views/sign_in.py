@@ -1,6 +1,7 @@
 """The pages of signing in: name and password, then a device; or the first device of a new account."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,6 +11,7 @@ from django.middleware.csrf import get_token, rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import enrolment, known_browsers, policy, signin
@@ -78,10 +80,7 @@ def begun_here(request: HttpRequest, uuid: UUID, purpose: str) -> SignIn:
     asker = proof.sid if proof and purpose == SignIn.Purpose.STEP_UP else None
     if asker is None and not session_of(request).began(uuid):
         raise Refused(Reason.SIGN_IN_OVER)
-    sign_in = signin.by_uuid(uuid, asker, timezone.now())
-    if sign_in.purpose != purpose:
-        raise Refused(Reason.SIGN_IN_OVER)
-    return sign_in
+    return signin.by_uuid(uuid, SignIn.Purpose(purpose), asker, timezone.now())
 
 
 def over(request: HttpRequest, uuid: UUID, purpose: str, why: str = "") -> HttpResponse:
@@ -90,7 +89,8 @@ def over(request: HttpRequest, uuid: UUID, purpose: str, why: str = "") -> HttpR
         return confirm.over(request, uuid, why)
     if proof_of(request) is not None:
         return redirect("account")
-    context = {"why": why, "sentence": sentence(Refused(Reason.SIGN_IN_OVER))}
+    context = {"title": _("Start again"), "why": why, "sentence": sentence(Refused(Reason.SIGN_IN_OVER))}
+    context |= {"button": _("Sign in"), "on": reverse("sign-in")}
     return render(request, "accounts/over.html", context, status=401)
 
 
@@ -133,39 +133,61 @@ def methods_page(request: HttpRequest, sign_in: SignIn, error: str = "", status:
 @ceremony_page
 def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
     """One device: a code field, or the security-key button."""
-    if request.method != "POST":
-        return answer_page(request, sign_in, device)
-    row = Device.objects.filter(uuid=device, user=sign_in.person).first()
-    if row is None:
-        raise Refused(Reason.NOT_FOUND)
-    form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
-    if not form.is_valid():
-        return answer_page(request, sign_in, device, first_error(form), 400)
+    enter = confirm.passed if sign_in.is_step_up else open_session
+
+    def passed(row: Device, given: Any) -> HttpResponse:
+        now = timezone.now()
+        signin.answer(sign_in, device, given, lambda proven: enter(request, proven), client(request), now)
+        return gone_in(request, sign_in, row)
+
     try:
-        now, caller = timezone.now(), client(request)
-        enter = confirm.passed if sign_in.is_step_up else open_session
-        signin.answer(sign_in, device, form.given, lambda passed: enter(request, passed), caller, now)
+        return ask(request, sign_in, device, passed, instead=functools.partial(methods_page, request, sign_in))
     except Refused as refused:
-        try:
-            return answer_page(request, sign_in, device, sentence(refused), refused.reason.status)
-        except Refused as then:
-            row.refresh_from_db()
-            if then.reason is not Reason.SIGN_IN_OVER or not row.is_paused(timezone.now()):
-                raise
-            return over(request, sign_in.uuid, sign_in.purpose, sentence(signin.refusal(row, timezone.now())))
-    return gone_in(request, sign_in, row)
+        if refused.reason is not Reason.SIGN_IN_OVER:
+            raise
+        row = Device.objects.filter(uuid=device, user=sign_in.person).first()
+        if row is None or not row.is_paused(timezone.now()):
+            raise
+        return over(request, sign_in.uuid, sign_in.purpose, sentence(signin.refusal(row, timezone.now())))
 
 
-def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str = "", status: int = 200) -> HttpResponse:
-    """The page for this device, with a new challenge where it needs one; the list if the device must rest now."""
+def ask(
+    request: HttpRequest,
+    sign_in: SignIn,
+    device: UUID,
+    passed: Callable[[Device, Any], HttpResponse],
+    instead: Callable[[str, int], HttpResponse],
+) -> HttpResponse:
+    """GET shows the page for this device, POST hands the answer to `passed`; a refused answer shows the page again.
+
+    Where the device must rest now it is `instead`, told why and with which status.
+    """
+    error, status = "", 200
+    if request.method == "POST":
+        row = Device.objects.filter(uuid=device, user=sign_in.person).first()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND)
+        form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
+        if form.is_valid():
+            try:
+                return passed(row, form.given)
+            except Refused as refused:
+                error, status = sentence(refused), refused.reason.status
+        else:
+            error, status = first_error(form), 400
     try:
-        row, shown = signin.choose(sign_in, device, timezone.now())
+        return answer_page(request, sign_in, device, error, status)
     except Refused as refused:
         if refused.reason not in (Reason.TOO_MANY_ATTEMPTS, Reason.DEVICE_NOT_USABLE):
             raise
         # A key that was suspended for its answer: that reason, not that it is unusable now.
         keep = error and refused.reason is Reason.DEVICE_NOT_USABLE
-        return methods_page(request, sign_in, error if keep else sentence(refused), refused.reason.status)
+        return instead(error if keep else sentence(refused), refused.reason.status)
+
+
+def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int) -> HttpResponse:
+    """The page for this device, with a new challenge where it needs one; Refused where the device cannot answer."""
+    row, shown = signin.choose(sign_in, device, timezone.now())
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown.shown)
     kind = kinds.module(row.kind)

@@ -42,6 +42,7 @@ class Proof:
     drift: int | None = None
     backup_state: bool | None = None
     code: int | None = None  # the row of a recovery code
+    clock: int | None = None  # seconds: how long ago a code's time had ended (negative), or until it was to begin
     columns: dict[str, Any] = field(default_factory=dict)
 
 

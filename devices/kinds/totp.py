@@ -59,7 +59,7 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
         raise Refused(Reason.CODE_WRONG, seconds=device.period) from None
     if step <= device.counter:
         raise Refused(Reason.ANSWER_USED)
-    return Proof(counter=step, drift=_drift(device, step, now))
+    return Proof(counter=step, drift=_drift(device, step, now), clock=_clock(device, step, now))
 
 
 confirm = verify  # a code of the new seed proves that the app has it
@@ -104,6 +104,12 @@ def _drift(device: Device, step: int, now: datetime) -> int | None:
     if not device.serial:
         return None
     return max(-MOST_DRIFT, min(MOST_DRIFT, step - int(now.timestamp()) // device.period))
+
+
+def _clock(device: Device, step: int, now: datetime) -> int:
+    """Seconds by which the code was early, or negative, late; 0 for the code of this very step."""
+    moment, begin, end = int(now.timestamp()), step * device.period, (step + 1) * device.period
+    return max(0, begin - moment) or min(0, end - 1 - moment)
 
 
 def _base32(seed: bytes) -> str:

@@ -467,6 +467,57 @@ def device_lost_and_signed_out(page: Page) -> None:
 
 
 @place
+def tried_by_code(page: Page) -> None:
+    signed_in(page)
+    grow_old()
+    page.goto("/account/devices/")
+    page.get_by_role("link", name="Authenticator app").click()
+    page.get_by_role("button", name="Test this device").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Test this device")
+
+
+@place
+def tried_by_code_wrong(page: Page) -> None:
+    person = signed_in(page)
+    page.goto(f"/account/devices/{person.app.uuid}/")
+    page.get_by_role("button", name="Test this device").click()
+    enter_code(page, person.wrong_code())
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def tried_too_often(page: Page) -> None:
+    person = signed_in(page)
+    Device.objects.filter(pk=person.app.pk).update(failures=4)
+    page.goto(f"/account/devices/{person.app.uuid}/")
+    page.get_by_role("button", name="Test this device").click()
+    enter_code(page, person.wrong_code())
+    expect(page.get_by_text("works again in 30 seconds")).to_be_visible()
+
+
+@place
+def tried_by_key(page: Page) -> None:
+    with_key(page)
+    page.get_by_role("button", name="Test this device").click()
+    expect(page.get_by_role("button", name="Use my security key")).to_be_enabled()
+
+
+@place
+def tried_and_works(page: Page) -> None:
+    tried_by_key(page)
+    use_key(page)
+    expect(page.get_by_role("status")).to_contain_text("It works.")
+
+
+@place
+def recovery_codes_to_remove(page: Page) -> None:
+    person = make_person("totp", "recovery", username="alice")
+    sign_in_with_code(page, person)
+    page.goto(f"/account/devices/{person.code_set.uuid}/")
+    expect(page.get_by_text("a test would use one of them up")).to_be_visible()
+
+
+@place
 def activity(page: Page) -> None:
     person = signed_in(page)
     for _ in range(25):
