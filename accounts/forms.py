@@ -14,8 +14,8 @@ from mfa_site import api
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
 
 
-class SignInForm(forms.Form):
-    """Name and password together, so that password managers fill both."""
+class UsernameForm(forms.Form):
+    """Whose account it is."""
 
     username = forms.CharField(
         label=_("Username"),
@@ -23,23 +23,17 @@ class SignInForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True, **PLAIN}),
         error_messages={"required": _("Enter your username."), "max_length": _("No username is that long.")},
     )
+
+
+class SignInForm(UsernameForm):
+    """Name and password together, so that password managers fill both."""
+
     password = forms.CharField(
         label=_("Password"),
         strip=False,
         max_length=1024,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": _("Enter your password."), "max_length": _("No password here is that long.")},
-    )
-
-
-class ForgottenForm(forms.Form):
-    """Under which name the forgotten password is."""
-
-    username = forms.CharField(
-        label=_("Username"),
-        max_length=NAME_LENGTH,
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True, **PLAIN}),
-        error_messages={"required": _("Enter your username."), "max_length": _("No username is that long.")},
     )
 
 

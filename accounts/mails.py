@@ -11,8 +11,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import browsers
 from accounts.models import User
+from accounts.user_agents import in_our_words
 from audit.models import Event
 from devices import kinds
 from devices.models import Device
@@ -107,7 +107,7 @@ def circumstances(event: Event) -> str:
     if event.personal:
         if address := event.personal.get("address"):
             lines.append(_("From: %(address)s") % {"address": one_line(address)})
-        lines.append(_("With: %(program)s") % {"program": browsers.in_words(event.personal.get("user_agent", ""))})
+        lines.append(_("With: %(program)s") % {"program": in_our_words(event.personal.get("user_agent", ""))})
     return "\n".join(lines)
 
 

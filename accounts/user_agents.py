@@ -17,6 +17,7 @@ BROWSERS = (
     ("Chrome/", "Chrome"),
     ("Chromium/", "Chromium"),
     ("Safari/", "Safari"),
+    ("curl/", "curl"),
 )
 SYSTEMS = (
     ("iPhone", "iPhone"),
@@ -31,12 +32,20 @@ PRODUCT = re.compile(r"\A([A-Za-z][A-Za-z0-9 ._-]{0,59})(/|\Z)")  # curl/8.1, py
 
 
 def in_words(user_agent: str) -> str:
-    """ "Firefox on Linux", "curl", or "Unknown program"."""
-    browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
-    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    """ "Firefox on Linux", "python-requests" by its own name, or "Unknown program"."""
     product = PRODUCT.match(user_agent)
-    if not browser and product and product.group(1) != "Mozilla":
-        browser = product.group(1).strip()
+    by_itself = product.group(1).strip() if product and product.group(1) != "Mozilla" else ""
+    return _in_words(user_agent, by_itself) or _("Unknown program")
+
+
+def in_our_words(user_agent: str) -> str:
+    """The same from the names above alone: in a mail that we answer for, a stranger's header has no say."""
+    return _in_words(user_agent, "") or _("an unknown program")
+
+
+def _in_words(user_agent: str, otherwise: str) -> str:
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), otherwise)
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
-    return browser or system or _("Unknown program")
+    return browser or system

@@ -1,7 +1,6 @@
 """A real SMTP server that keeps what it receives, and refuses what it is told to."""
 
 import email
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -10,6 +9,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.cluster import free_port
+
 
 class PostOffice:
     """`mails` came in; `refuse_recipient` and `refuse_data` are answers given instead of taking one."""
@@ -17,9 +18,7 @@ class PostOffice:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.refuse_recipient = self.refuse_data = ""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.running: Controller | None = None
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802

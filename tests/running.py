@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection
+
+from tests.cluster import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # seconds until a server has to answer
@@ -37,9 +38,7 @@ class Service:
     """Server and commands with the same settings; a setting can be changed between two starts."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.log = folder / "server.log"
         self.settings = {
             "DEMO": "1",

@@ -27,6 +27,7 @@ from mfa_site.client import Client as Caller
 from mfa_site.counters import Busy, Claim, Limit, Settled
 from mfa_site.errors import Reason, Refused
 from mfa_site.models import Counter
+from tests.cluster import free_port
 from tests.conftest import Api, Person, code_of, make_person
 from tests.test_races import AT_ONCE, Crowd
 
@@ -319,9 +320,7 @@ class OwnRedis:
     """A server of this test's own, on a free port."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import BrowserSession
-from accounts.user_agents import in_words
+from accounts.user_agents import in_our_words, in_words
 from audit.models import Event
 from devices.models import Device
 from grants.models import RefreshFamily
@@ -271,3 +271,17 @@ def copies(family: RefreshFamily, count: int) -> list[RefreshFamily]:
 )
 def test_a_user_agent_in_words(user_agent: str, words: str) -> None:
     assert in_words(user_agent) == words
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "words"),
+    [
+        (CHROME, "Chrome on Windows"),
+        ("curl/8.14.1", "curl"),
+        ("Call us now on 0800/1", "an unknown program"),
+        ("evil.example (Linux)", "Linux"),
+        ("", "an unknown program"),
+    ],
+)
+def test_in_a_mail_nobody_says_a_word_of_their_own(user_agent: str, words: str) -> None:
+    assert in_our_words(user_agent) == words

@@ -91,24 +91,26 @@ def opened_this(request: HttpRequest, row: Device) -> bool:
 
 def lost(request: HttpRequest, row: Device) -> HttpResponse:
     """The device is lost; the session goes with it if the device had opened it."""
-    was_this = opened_this(request, row)
     own_devices.lose(row, client(request), timezone.now())
-    if was_this:
-        session_of(request).end("device_lost", timezone.now())
-        return redirect(f"{reverse('sign-in')}?signed_out=lost")
+    if opened_this(request, row):
+        return signed_out(request, "lost")
     say(request, _("“%(name)s” is reported lost. Nobody can sign in with it.") % {"name": row.name})
     return redirect("device", row.uuid)
 
 
 def removed(request: HttpRequest, row: Device) -> HttpResponse:
     """The device is removed; the session goes with it if the device had opened it."""
-    was_this = opened_this(request, row)
     own_devices.remove(row, client(request), timezone.now())
-    if was_this:
-        session_of(request).end("device_removed", timezone.now())
-        return redirect(f"{reverse('sign-in')}?signed_out=removed")
+    if opened_this(request, row):
+        return signed_out(request, "removed")
     say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": row.name})
     return redirect("devices")
+
+
+def signed_out(request: HttpRequest, why: str) -> HttpResponse:
+    """The session ends with the device that opened it; the sign-in page says why."""
+    session_of(request).end(f"device_{why}", timezone.now())
+    return redirect(f"{reverse('sign-in')}?signed_out={why}")
 
 
 @require_safe

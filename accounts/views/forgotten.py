@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from accounts import forgotten
-from accounts.forms import ForgottenForm, NewPasswordForm
+from accounts.forms import NewPasswordForm, UsernameForm
 from accounts.views.frame import refuse_in_form
 from mfa_site.client import client
 from mfa_site.errors import Refused
@@ -17,7 +17,7 @@ from mfa_site.errors import Refused
 @require_http_methods(["GET", "HEAD", "POST"])
 def ask(request: HttpRequest) -> HttpResponse:
     """Which account? What follows is the same for every name."""
-    form, status = ForgottenForm(request.POST if request.method == "POST" else None), 200
+    form, status = UsernameForm(request.POST if request.method == "POST" else None), 200
     if request.method == "POST" and settings.HAS_MAIL:
         status = 400
         if form.is_valid():
