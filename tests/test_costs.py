@@ -143,7 +143,7 @@ def test_trying_out_a_device() -> None:
     with statements(5):
         assert browser.client.get(at).status_code == 200
     code = person.code(1)
-    with statements(14) as captured:
+    with statements(12) as captured:
         assert browser.client.post(at, {**csrf, "code": code}).status_code == 302
     assert commits(captured) == 3, "as for a sign-in, and what the next page says"
 
