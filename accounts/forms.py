@@ -112,6 +112,8 @@ class NewPasswordForm(forms.Form):
     def __init__(self, user: User, data: Any = None) -> None:
         super().__init__(data, initial={"username": user.username})
         self.user = user
+        first = next(field for name, field in self.fields.items() if name != "username")
+        first.widget.attrs["autofocus"] = True
         least = shortest(user)
         self.fields["new"].help_text = _("At least %(n)d characters, and nothing that many people use.") % {"n": least}
         for name in ("new", "again"):

@@ -48,7 +48,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def devices(request: HttpRequest) -> HttpResponse:
     """One card for each device."""
     rows = [(row, kinds.module(row.kind)) for row in own_devices.listed(person(request))]
-    return render(request, "accounts/devices.html", {"rows": rows, "now": timezone.now()})
+    has_codes = any(kind.STANDS_IN for _row, kind in rows)
+    return render(request, "accounts/devices.html", {"rows": rows, "has_codes": has_codes, "now": timezone.now()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,7 +95,7 @@ def lost(request: HttpRequest, row: Device) -> HttpResponse:
     own_devices.lose(row, client(request), timezone.now())
     if opened_this(request, row):
         return signed_out(request, "lost")
-    say(request, _("“%(name)s” is reported lost. Nobody can sign in with it.") % {"name": row.name})
+    say(request, _("“%(name)s” is reported lost, and what it had opened has ended.") % {"name": row.name})
     return redirect("device", row.uuid)
 
 

@@ -120,12 +120,14 @@ def methods(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     return methods_page(request, sign_in)
 
 
-def methods_page(request: HttpRequest, sign_in: SignIn, error: str = "", status: int = 200) -> HttpResponse:
-    """The list, with what went wrong before it."""
+def methods_page(
+    request: HttpRequest, sign_in: SignIn, error: str = "", status: int = 200, told: UUID | None = None
+) -> HttpResponse:
+    """The list, with what went wrong before it; `told`: the device that the error is about."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
     resting = [row for row in Device.of(sign_in.person.pk) if row.is_paused(timezone.now())]
     again = confirm.again(sign_in.next) if sign_in.is_step_up else reverse("sign-in")
-    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "again": again}
+    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "told": told, "again": again}
     return render(request, "accounts/methods.html", context, status=status)
 
 
@@ -141,7 +143,7 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
         return gone_in(request, sign_in, row)
 
     try:
-        return ask(request, sign_in, device, passed, instead=functools.partial(methods_page, request, sign_in))
+        return ask(request, sign_in, device, passed, instead=functools.partial(methods_page, request, sign_in, told=device))
     except Refused as refused:
         if refused.reason is not Reason.SIGN_IN_OVER:
             raise

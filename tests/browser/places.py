@@ -3,21 +3,26 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts import demo, forgotten
+from accounts.activity import SENTENCES
 from accounts.models import BrowserSession
 from audit.events import record
 from devices.lifecycle import State
-from devices.models import Device, RecoveryCode
+from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind, RecoveryCode
+from grants import refresh
+from mfa_site import limits
 from mfa_site.client import Client
 from tests.browser.steps import (
     add_key,
     choose,
     enrol_key,
     enter_code,
+    expect_signed_in,
     give_password,
     grow_old,
     sign_in_with_code,
@@ -100,6 +105,20 @@ def sign_in_while_signed_in(page: Page) -> None:
     page.goto("/sign-in/")
 
 
+@place
+def sign_in_too_often(page: Page) -> None:
+    person = alice()
+    for _ in range(limits.DELAY_AT + 1):
+        give_password(page, person, password="not-the-password")
+    expect(page.get_by_role("alert")).to_contain_text("Too many tries.")
+
+
+@place
+def signed_out(page: Page) -> None:
+    signed_in(page)
+    sign_out(page)
+
+
 # ---- a forgotten password ------------------------------------------------------------------------------------------
 
 
@@ -146,6 +165,15 @@ def password_choose_too_short(page: Page) -> None:
 
 
 @place
+def password_choose_not_the_same(page: Page) -> None:
+    at_the_link(page)
+    page.get_by_label("New password", exact=True).fill("quiet river seven lamps")
+    page.get_by_label("New password once more").fill("quiet river seven lambs")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("The two are not the same.")).to_be_visible()
+
+
+@place
 def password_link_over(page: Page) -> None:
     page.goto("/password/reset/no-such-code/")
     expect(page.get_by_role("heading", level=1)).to_have_text("This link is over")
@@ -158,6 +186,11 @@ def password_chosen(page: Page) -> None:
         page.get_by_label(label, exact=True).fill("quiet river seven lamps")
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_role("status")).to_have_text("Password changed. Sign in.")
+
+
+def rest(device: Device) -> None:
+    """As after several wrong answers."""
+    Device.objects.filter(pk=device.pk).update(paused_until=timezone.now() + timedelta(minutes=5))
 
 
 # ---- the second step -----------------------------------------------------------------------------------------------
@@ -184,6 +217,15 @@ def code_too_often(page: Page) -> None:
     give_password(page, person)
     enter_code(page, person.wrong_code())
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+@place
+def code_wrong_all_the_time(page: Page) -> None:
+    person = alice()
+    give_password(page, person)
+    for _ in range(PAUSE_AT):
+        enter_code(page, person.wrong_code())
+    expect(page.get_by_role("link", name="Start again")).to_be_visible()
 
 
 @place
@@ -226,6 +268,21 @@ def methods(page: Page) -> None:
     at_the_key(page)
     page.get_by_role("link", name="Use another way").click()
     expect(page.get_by_role("listitem")).to_have_count(2)
+
+
+@place
+def methods_only_one(page: Page) -> None:
+    give_password(page, alice())
+    page.get_by_role("link", name="Use another way").click()
+    expect(page.get_by_text("There is no other way now.")).to_be_visible()
+
+
+@place
+def methods_while_one_rests(page: Page) -> None:
+    person = make_person("totp", "recovery", username="alice")
+    rest(person.app)
+    give_password(page, person)
+    expect(page.get_by_text("rests for 5 minutes")).to_be_visible()
 
 
 @place
@@ -282,7 +339,7 @@ def confirm_methods(page: Page) -> None:
 def confirm_none(page: Page) -> None:
     person = signed_in(page)
     grow_old()
-    Device.objects.filter(pk=person.app.pk).update(paused_until=timezone.now() + timedelta(minutes=5))
+    rest(person.app)
     page.goto("/account/devices/add/")
     expect(page.get_by_text("rests for 5 minutes")).to_be_visible()
 
@@ -355,15 +412,25 @@ def home_with_one_device(page: Page) -> None:
 @place
 def devices(page: Page) -> None:
     person = with_key(page)
-    rest = timezone.now() + timedelta(minutes=5)
-    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME, paused_until=rest)
+    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME)
+    rest(person.app)
     page.goto("/account/devices/")
 
 
-def with_sessions(page: Page) -> Person:
-    """Alice, who has signed in elsewhere too: with a phone, with a program, and with something that calls itself at length."""
-    person = with_key(page)
-    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME)
+@place
+def devices_in_every_state(page: Page) -> None:
+    person = with_codes(page)
+    for state in (State.ACTIVE, State.SUSPENDED, State.LOST):
+        other, _clear = demo.new_device(person.user, Kind.TOTP, timezone.now())
+        other.state, other.name = state, f"A phone: {state}"
+        other.save(force_insert=True)
+    Device.objects.filter(name="A phone: active").update(failures=DISABLE_AT)
+    page.goto("/account/devices/")
+    expect(page.get_by_text("Switched off")).to_be_visible()
+
+
+def elsewhere(person: Person) -> None:
+    """They have signed in elsewhere too: with a phone, and with something that calls itself at length, and not at all."""
     names = (
         "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1",
         "a-program-with-a-name-as-long-as-they-come/1",
@@ -382,6 +449,13 @@ def with_sessions(page: Page) -> Person:
             last_seen_at=at,
             expires_at=first.expires_at,
         )
+
+
+def with_sessions(page: Page) -> Person:
+    """Alice, who has signed in elsewhere too."""
+    person = with_key(page)
+    Device.objects.filter(pk=person.app.pk).update(name=LONG_NAME)
+    elsewhere(person)
     page.goto("/account/sessions/")
     return person
 
@@ -394,7 +468,7 @@ def sessions(page: Page) -> None:
 @place
 def sessions_only_this(page: Page) -> None:
     signed_in(page)
-    page.get_by_role("link", name="Sessions").click()
+    page.get_by_role("link", name="Sessions", exact=True).click()
     expect(page.get_by_text("This one")).to_be_visible()
 
 
@@ -403,6 +477,30 @@ def session_ended(page: Page) -> None:
     with_sessions(page)
     page.get_by_role("button", name="Safari on iPhone").click()
     expect(page.get_by_role("status")).to_be_visible()
+
+
+@place
+def session_of_a_program(page: Page) -> None:
+    person = signed_in(page)
+    refresh.start(
+        sid=uuid4(),
+        person=person.user.uuid,
+        device=person.app.uuid,
+        amr=["pwd", "otp", "mfa"],
+        acr="aal2",
+        staff=False,
+        client=Client("192.0.2.1", "backup/2.1", "request-1"),
+        now=timezone.now(),
+    )
+    page.goto("/account/sessions/")
+    expect(page.get_by_text("A program")).to_be_visible()
+
+
+@place
+def sessions_ended(page: Page) -> None:
+    with_sessions(page)
+    page.get_by_role("button", name="End all others").click()
+    expect(page.get_by_role("status")).to_have_text("3 other sessions were ended.")
 
 
 @place
@@ -510,11 +608,60 @@ def tried_and_works(page: Page) -> None:
 
 
 @place
-def recovery_codes_to_remove(page: Page) -> None:
-    person = make_person("totp", "recovery", username="alice")
-    sign_in_with_code(page, person)
-    page.goto(f"/account/devices/{person.code_set.uuid}/")
-    expect(page.get_by_text("a test would use one of them up")).to_be_visible()
+def device_removed_and_signed_out(page: Page) -> None:
+    person = with_key(page)
+    page.goto(f"/account/devices/{person.app.uuid}/")
+    page.get_by_text("Remove this device").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Your device was removed")
+
+
+def at_a_key(page: Page, says: str, **columns: object) -> None:
+    """The page of another device of Alice's, a key with these columns, and what it says."""
+    person = make_person("totp", "fido2", username="alice", name="Alice Example")
+    Device.objects.filter(pk=person.key.pk).update(**columns)
+    give_password(page, person)
+    choose(page, "Authenticator app")
+    enter_code(page, person.code())
+    expect_signed_in(page)
+    page.goto(f"/account/devices/{person.key.uuid}/")
+    expect(page.get_by_text(says)).to_be_visible()
+
+
+@place
+def device_suspended(page: Page) -> None:
+    at_a_key(page, "It is suspended", state=State.SUSPENDED)
+
+
+@place
+def device_resting(page: Page) -> None:
+    at_a_key(page, "so it rests for a while", failures=5, paused_until=timezone.now() + timedelta(minutes=5))
+
+
+@place
+def device_switched_off(page: Page) -> None:
+    at_a_key(page, "After too many wrong answers", failures=DISABLE_AT)
+
+
+@place
+def device_synced(page: Page) -> None:
+    at_a_key(page, "In your synced passkeys", backup_eligible=True, backup_state=True, transports=["internal", "hybrid"])
+
+
+@place
+def activity_newest(page: Page) -> None:
+    person = signed_in(page)
+    for act in SENTENCES:
+        record(act, client=Client("192.0.2.1", "curl/8.1", "request-1"), person=person.user.uuid, device=person.app.uuid)
+    page.goto("/account/activity/")
+    expect(page.get_by_role("link", name="Older")).to_be_visible()
+
+
+@place
+def activity_nothing_more(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/activity/?before=1")
+    expect(page.get_by_text("Nothing more.")).to_be_visible()
 
 
 @place
@@ -541,6 +688,27 @@ def password_wrong(page: Page) -> None:
     page.get_by_label("New password once more").fill("other")
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_text("Use at least 8 characters")).to_be_visible()
+
+
+@place
+def password_refused(page: Page) -> None:
+    password(page)
+    page.get_by_label("Current password").fill("not-the-password")
+    for label in ("New password", "New password once more"):
+        page.get_by_label(label, exact=True).fill("quiet river seven lamps")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("That is not the password you have now.")).to_be_visible()
+
+
+@place
+def password_too_often(page: Page) -> None:
+    password(page)
+    for _ in range(limits.DELAY_AT + 1):
+        page.get_by_label("Current password").fill("not-the-password")
+        for label in ("New password", "New password once more"):
+            page.get_by_label(label, exact=True).fill("quiet river seven lamps")
+        page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("alert")).to_contain_text("Too many tries.")
 
 
 @place
@@ -616,6 +784,26 @@ def home_with_few_codes(page: Page) -> None:
 
 
 @place
+def home_with_codes(page: Page) -> None:
+    with_codes(page)
+    expect(page.get_by_text("10 recovery codes are left.")).to_be_visible()
+
+
+@place
+def home_without_a_device(page: Page) -> None:
+    recovery_code_used(page)
+    Device.objects.filter(kind=Kind.TOTP).update(state=State.LOST)
+    page.goto("/account/")
+    expect(page.get_by_text("You have no device to sign in with.")).to_be_visible()
+
+
+@place
+def home_with_no_code_left(page: Page) -> None:
+    with_codes(page, spent=10)
+    expect(page.get_by_text("No recovery code is left.")).to_be_visible()
+
+
+@place
 def recovery_codes_none(page: Page) -> None:
     signed_in(page)
     page.goto("/account/recovery-codes/")
@@ -636,6 +824,23 @@ def recovery_codes(page: Page) -> None:
     page.goto("/account/recovery-codes/")
     page.get_by_text("Make a new set").click()
     expect(page.get_by_role("button", name="Replace my codes")).to_be_visible()
+
+
+@place
+def recovery_codes_few(page: Page) -> None:
+    with_codes(page, spent=8)
+    page.goto("/account/recovery-codes/")
+    expect(page.get_by_text("Only a few are left.")).to_be_visible()
+
+
+@place
+def recovery_codes_to_remove(page: Page) -> None:
+    with_codes(page)
+    page.goto("/account/recovery-codes/")
+    page.get_by_role("link", name="Remove these codes").click()
+    expect(page.get_by_text("a test would use one of them up")).to_be_visible()
+    page.get_by_text("Remove these codes").click()
+    expect(page.get_by_role("button", name="Remove", exact=True)).to_be_visible()
 
 
 @place
@@ -663,6 +868,28 @@ def recovery_code_wrong(page: Page) -> None:
     recovery_code(page)
     enter_code(page, "0000-0000-0000-0000")
     expect(page.get_by_role("alert")).to_contain_text("none of your recovery codes")
+
+
+@place
+def recovery_code_spent(page: Page) -> None:
+    person = make_person("totp", "recovery", username="alice")
+    RecoveryCode.objects.update(spent_at=timezone.now())
+    RecoveryCode.objects.filter(pk=RecoveryCode.objects.latest("pk").pk).update(spent_at=None)
+    give_password(page, person)
+    choose(page, "Recovery codes")
+    enter_code(page, person.codes[0])
+    expect(page.get_by_role("alert")).to_contain_text("already used")
+
+
+@place
+def recovery_code_used_one_of_the_last(page: Page) -> None:
+    person = make_person("totp", "recovery", username="alice")
+    others = RecoveryCode.objects.order_by("pk").values_list("pk", flat=True)[1:8]
+    RecoveryCode.objects.filter(pk__in=list(others)).update(spent_at=timezone.now())
+    give_password(page, person)
+    choose(page, "Recovery codes")
+    enter_code(page, person.codes[0])
+    expect(page.get_by_text("That is not much.")).to_be_visible()
 
 
 @place
@@ -725,6 +952,49 @@ def admin_event(page: Page) -> None:
     admin_events(page)
     page.locator("#result_list tbody th a").first.click()
     expect(page.get_by_role("heading", name="View event")).to_be_visible()
+
+
+@place
+def admin_devices(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/devices/device/")
+
+
+@place
+def admin_sessions(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/accounts/browsersession/")
+
+
+@place
+def admin_sign_ins(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/accounts/signin/")
+
+
+@place
+def admin_notices(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/accounts/notice/")
+
+
+@place
+def admin_families(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/grants/refreshfamily/")
+
+
+@place
+def admin_signing_keys(page: Page) -> None:
+    administrator(page)
+    page.goto("/admin/grants/signingkey/")
+
+
+@place
+def admin_history(page: Page) -> None:
+    admin_person(page)
+    page.get_by_role("link", name="History").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Change history")
 
 
 @place

@@ -10,7 +10,10 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
 from accounts import notices
-from tests.browser.steps import choose, enter_code, give_password, sign_in_with_code, sign_out
+from audit.events import record
+from mfa_site.client import Client
+from tests.browser.places import elsewhere
+from tests.browser.steps import choose, enter_code, give_password, grow_old, sign_in_with_code, sign_out
 from tests.conftest import Person, make_person
 from tests.post_office import post_office
 
@@ -87,6 +90,59 @@ def test_a_forgotten_password_is_changed_by_the_link_from_the_mail(
     expect(page.get_by_role("status")).to_have_text("Password changed. Sign in.")
     person.password = "quiet river seven lamps"
     sign_in_with_code(page, person)
+
+
+def test_the_password_is_changed(page: Page, transactional_db: None) -> None:
+    person = make_person("totp")
+    sign_in_with_code(page, person)
+    page.get_by_role("link", name="Your password").click()
+    for label in ("Current password", "New password", "New password once more"):
+        page.get_by_label(label, exact=True).fill(person.password if label.startswith("Current") else "quiet river seven lamps")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+
+def test_a_lost_device_ends_what_it_opened_after_a_confirmation(page: Page, transactional_db: None) -> None:
+    person = make_person("totp", "recovery")
+    sign_in_with_code(page, person)
+    grow_old()
+    page.goto("/account/devices/")
+    page.get_by_role("link", name="Authenticator app").click()
+    page.get_by_text("I lost this device").click()
+    page.get_by_role("button", name="Report it lost").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm it is you")
+    enter_code(page, person.code())
+    page.get_by_role("button", name="Report it lost").click()
+    expect(page.get_by_role("status")).to_contain_text("Your device is reported lost")
+    give_password(page, person)
+    page.get_by_role("link", name="Recovery codes").click()
+    enter_code(page, person.codes[0])
+    expect(page.get_by_role("heading", level=1)).to_have_text("You used a recovery code")
+
+
+def test_sessions_are_ended(page: Page, transactional_db: None) -> None:
+    person = make_person("totp")
+    sign_in_with_code(page, person)
+    elsewhere(person)
+    page.get_by_role("link", name="Sessions", exact=True).click()
+    page.get_by_role("button", name="Safari on iPhone").click()
+    expect(page.get_by_role("status")).to_have_text("That session was ended.")
+    page.get_by_role("button", name="End all others").click()
+    expect(page.get_by_role("status")).to_have_text("2 other sessions were ended.")
+    page.get_by_role("button", name="Sign out here").click()
+    expect(page).to_have_url("/sign-in/?signed_out=1")
+
+
+def test_activity_is_read_page_by_page(page: Page, transactional_db: None) -> None:
+    person = make_person("totp")
+    for _ in range(25):
+        record("signed_out", client=Client("192.0.2.1", "curl/8.1", "request-1"), person=person.user.uuid)
+    sign_in_with_code(page, person)
+    page.get_by_role("link", name="All activity").click()
+    page.get_by_role("link", name="Older").click()
+    page.get_by_role("link", name="Newest").click()
+    page.get_by_role("link", name="Back to your account").click()
+    expect(page).to_have_url("/account/")
 
 
 def test_the_last_device_stays(page: Page, transactional_db: None) -> None:
