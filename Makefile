@@ -9,6 +9,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MALLOC_ARENA_MAX ?= 2
 export MALLOC_MMAP_THRESHOLD_ ?= 1048576
 
+# The server and the worker beside it; both end together.
+SERVE = python -m mfa_site.together python manage.py worker -- granian --interface wsgi --port $(PORT) --blocking-threads 32 --no-ws \
+	  --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
+
 .PHONY: help run test serve check bench requirements clean
 
 help: ## this list
@@ -29,8 +33,7 @@ run: $(VENV)/.installed ## the demo on http://localhost:8000 (PORT= to change)
 	@python manage.py migrate --verbosity 0
 	@python manage.py seed_demo --if-empty
 	@python manage.py how_to_get_in
-	@python -m mfa_site.together python manage.py worker -- \
-	  granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 1 --blocking-threads 32 --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
+	@$(SERVE) --host 127.0.0.1 --workers 1
 
 test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… and CACHE_URL=redis://… for other stores
 	@sh tests/install-browser.sh
@@ -39,8 +42,7 @@ test: $(VENV)/.installed-dev ## every test; DATABASE_URL=postgres://… and CACH
 serve: $(VENV)/.installed ## as in production: settings from the environment, unsafe ones refused
 	@python manage.py migrate --verbosity 0
 	@python manage.py collectstatic --noinput --verbosity 0
-	@python -m mfa_site.together python manage.py worker -- \
-	  granian --interface wsgi --host $(HOST) --port $(PORT) --workers $${WORKERS:-2} --blocking-threads 32 --no-ws --workers-kill-timeout 5 --log-level error mfa_site.wsgi:application
+	@$(SERVE) --host $(HOST) --workers $${WORKERS:-2}
 
 check: $(VENV)/.installed-dev ## format, lint, types, import contracts, migrations, settings
 	ruff format --check .

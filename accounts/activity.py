@@ -16,6 +16,7 @@ PAGE = 20
 
 SENTENCES: dict[str, str | Promise] = {
     "answer_refused": _("A wrong answer for %(device)s"),
+    "device_disabled": _("%(device)s was switched off after too many wrong answers"),
     "device_enrolled": _("%(device)s was added"),
     "device_lost": _("%(device)s was reported lost"),
     "device_paused": _("%(device)s rests after several wrong answers"),

@@ -66,11 +66,16 @@ def revoke(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     family = refresh.family_of(fields["token"])
     claims = access.verify(fields["token"], now) if family is None else None
-    sid = family.uuid if family else UUID(claims["sid"]) if claims else None
+    if family:
+        person, sid = family.person, family.uuid
+    elif claims:
+        person, sid = UUID(claims["sub"]), UUID(claims["sid"])
+    else:
+        return api.answer({})
     ours = fields.get("client_id", access.OWN_CLIENT) == access.OWN_CLIENT
     with transaction.atomic():
-        if sid and ours and refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
-            record("refresh_family_revoked", client=client(request), sid=sid)
+        if ours and refresh.end(Q(uuid=sid, client_id=access.OWN_CLIENT), "revoked", now):
+            record("refresh_family_revoked", client=client(request), person=person, sid=sid)
     return api.answer({})
 
 

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from audit.models import Event
 from devices.models import Device
 from grants import access, signing
 from grants.models import RefreshFamily, RefreshToken, SigningKey
@@ -89,7 +90,9 @@ def test_revoking_either_token_ends_the_family_and_an_unknown_one_is_fine_too(ap
     assert post_form("/oauth2/revoke", {"token": pair["refresh_token"], "client_id": "other"}).status_code == 200
     assert refresh(pair["refresh_token"]).status_code == 200
     assert post_form("/oauth2/revoke", {"token": pair["access_token"], "client_id": "mfa-site"}).status_code == 200
-    assert RefreshFamily.objects.get().ended_for == "revoked"
+    family = RefreshFamily.objects.get()
+    assert family.ended_for == "revoked"
+    assert Event.objects.filter(act="refresh_family_revoked", person=alice.user.uuid, sid=family.uuid).count() == 1
 
 
 def test_administrators_families_are_shorter(api: Api, person: Any) -> None:
