@@ -7,11 +7,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from accounts import enrolment
 from accounts.models.user import NAME_LENGTH, User
-from accounts.passwords import shortest
+from accounts.passwords import LONGEST, shortest
 from mfa_site import api
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
+TOO_LONG = _("Use at most %(limit_value)d characters.")
 
 
 class UsernameForm(forms.Form):
@@ -31,7 +33,7 @@ class SignInForm(UsernameForm):
     password = forms.CharField(
         label=_("Password"),
         strip=False,
-        max_length=1024,
+        max_length=LONGEST,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": _("Enter your password."), "max_length": _("No password here is that long.")},
     )
@@ -76,9 +78,9 @@ class NameForm(forms.Form):
 
     name = forms.CharField(
         label=_("Name"),
-        max_length=64,
+        max_length=enrolment.NAME_LENGTH,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        error_messages={"required": _("Give the device a name."), "max_length": _("Use at most 64 characters.")},
+        error_messages={"required": _("Give the device a name."), "max_length": TOO_LONG},
     )
 
     def clean_name(self) -> str:
@@ -98,9 +100,9 @@ class NewPasswordForm(forms.Form):
     new = forms.CharField(
         label=_("New password"),
         strip=False,
-        max_length=1024,
+        max_length=LONGEST,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        error_messages={"required": _("Enter a new password."), "max_length": _("Use at most 1024 characters.")},
+        error_messages={"required": _("Enter a new password."), "max_length": TOO_LONG},
     )
     again = forms.CharField(
         label=_("New password once more"),
@@ -137,7 +139,7 @@ class PasswordForm(NewPasswordForm):
     current = forms.CharField(
         label=_("Current password"),
         strip=False,
-        max_length=1024,
+        max_length=LONGEST,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": _("Enter the password you have now."), "max_length": _("No password here is that long.")},
     )

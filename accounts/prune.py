@@ -1,4 +1,4 @@
-"""Forgetting what is over: ceremonies, sessions, token families, enrolments never confirmed. Audit events stay."""
+"""Forgetting what is over: ceremonies, sessions, token families, enrolments never confirmed, counts. Audit events stay."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from accounts.models import BrowserSession, PasswordReset, SignIn
 from devices.models import PENDING, UNCONFIRMED_LIFE, Device
 from grants import refresh
+from mfa_site import counters
 
 KEPT = timedelta(days=1)  # after its end, for whoever asks what just happened
 BATCH = 100  # rows of a kind in one transaction: a family may have hundreds of tokens, and on SQLite everybody waits
@@ -25,6 +26,7 @@ def over(now: datetime) -> dict[str, QuerySet[Any]]:
         "browser_sessions": BrowserSession.objects.filter(Q(ended_at__lt=before) | Q(expires_at__lt=before)),
         "password_resets": PasswordReset.objects.filter(expires_at__lt=before),
         "refresh_families": refresh.over(before),
+        "counters": counters.over(now),
     }
 
 

@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
+from django.db.models import QuerySet
 
 from mfa_site.errors import StoreAway
 from mfa_site.models import Counter
 
 HOLD = 3_000  # a password is judged in far less; after it the next may try, whatever became of the one that held
 REDIS_PATIENCE = 1.0  # seconds to connect, and for an answer; it sits next door
-BATCH = 500  # rows deleted at once
 ALL = 1_000_000_000  # given back: whatever was counted
 
 
@@ -211,12 +211,6 @@ def store() -> Store:
     return _redis(settings.CACHE_URL) if settings.CACHE_URL else Database()
 
 
-def forget_old(now: datetime) -> int:
-    """Counts in the database that are over are gone, BATCH at a time; how many. Redis forgets by itself."""
-    with transaction.atomic():
-        # Skipping what somebody is about to begin anew: this never waits, so it can lock nobody out.
-        skip = connection.features.has_select_for_update_skip_locked
-        over = Counter.objects.select_for_update(skip_locked=skip).filter(expires_at__lte=int(now.timestamp() * 1000))
-        keys = list(over.values_list("pk", flat=True)[:BATCH])
-        Counter.objects.filter(pk__in=keys).delete()
-    return len(keys)
+def over(now: datetime) -> QuerySet[Counter]:
+    """The counts in the database that are over; Redis forgets by itself."""
+    return Counter.objects.filter(expires_at__lte=int(now.timestamp() * 1000))

@@ -21,6 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import prune
 from audit.models import Event
 from mfa_site import counters, limits
 from mfa_site.client import Client as Caller
@@ -79,11 +80,11 @@ def test_a_claim_that_comes_between_is_taken_back() -> None:
 
 def test_old_rows_go() -> None:
     store = counters.Database()
-    for number in range(counters.BATCH + 2):
+    for number in range(prune.BATCH + 2):
         store.claim([Limit(f"old{number}", 9, 1000)], NOW)
     store.claim([Limit("new", 9, 3000)], NOW)
     now = datetime.fromtimestamp(NOW / 1000 + 2, tz=timezone.get_current_timezone())
-    assert [counters.forget_old(now) for _ in range(3)] == [counters.BATCH, 2, 0]
+    assert [prune.one_batch(counters.over(now)) for _ in range(3)] == [prune.BATCH, 2, 0]
     assert list(Counter.objects.values_list("key", flat=True)) == ["new"]
 
 

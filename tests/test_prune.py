@@ -26,7 +26,8 @@ from tests.test_races import AT_ONCE, Crowd
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY = timedelta(days=1)
-NOTHING = {"unconfirmed_enrolments": 0, "sign_ins": 0, "browser_sessions": 0, "password_resets": 0, "refresh_families": 0}
+KINDS = ("unconfirmed_enrolments", "sign_ins", "browser_sessions", "password_resets", "refresh_families", "counters")
+NOTHING = dict.fromkeys(KINDS, 0)
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ from accounts import prune
 
 
 class Command(BaseCommand):
-    """Deletes what ended more than a day ago; the worker does the same, a little at a time."""
+    """Deletes what is over; the worker does the same, a little at a time."""
 
     help = (
-        "Delete sign-ins, browser sessions and token families that ended more than a day ago, and enrolments that were never "
-        "confirmed; never audit events. The worker does it too. Example: manage.py prune --dry-run"
+        "Delete sign-ins, browser sessions and token families that ended more than a day ago, enrolments that were never "
+        "confirmed and counts that are over; never audit events. The worker does it too. Example: manage.py prune --dry-run"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

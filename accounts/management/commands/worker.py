@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from accounts import notices, prune
 from audit import seals
-from mfa_site.counters import forget_old
 from mfa_site.start import refuse_another_keyring
 
 log = logging.getLogger("worker")
@@ -25,13 +24,13 @@ LAST = 0.5  # seconds that the chore in progress has when the worker is told to 
 Chore = Callable[[datetime], int]
 
 # Each does what is due now and says how much that was. Several workers may run: each chore sees to that itself.
-CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, forget_old, prune.a_little)
+CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, prune.a_little)
 
 
 class Command(BaseCommand):
-    """Seals the audit and sends what is due, until it is told to stop."""
+    """Seals the audit, sends what is due and forgets what is over, until it is told to stop."""
 
-    help = "Do what is due beside the requests: audit seals, notices by mail. Example: manage.py worker --once"
+    help = "Do what is due beside the requests: audit seals, notices by mail, forgetting. Example: manage.py worker --once"
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="one round, then end")
