@@ -121,7 +121,7 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
     def finish(device: Device, proof: Proof) -> Granted:
         # Two such sign-ins at once: the row of the person decides which device is the first.
         person = User.objects.select_for_update(no_key=True).get(pk=device.user_id or 0)
-        others = Device.objects.filter(user=person).exclude(pk=device.pk).exclude(PENDING)
+        others = Device.ever_of(person.pk).exclude(pk=device.pk)
         if others.exists() or person.enrol_until is None or now >= person.enrol_until:
             raise Refused(Reason.SIGN_IN_OVER)
         return signin.finish(sign_in, device, proof, grant, client, now)

@@ -12,7 +12,7 @@ from accounts.models import User
 from audit.events import record
 from devices import kinds
 from devices.lifecycle import State
-from devices.models import PENDING, Device
+from devices.models import Device
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, Needed
@@ -20,7 +20,7 @@ from mfa_site.proof import STEP_UP, Needed
 
 def listed(user: User) -> list[Device]:
     """The person's devices that are theirs to see: all but removed ones and enrolments not confirmed."""
-    shown = Device.objects.filter(user=user).exclude(state=State.RETIRED).exclude(PENDING)
+    shown = Device.ever_of(user.pk).exclude(state=State.RETIRED)
     return list(shown.order_by("created_at", "id"))
 
 
@@ -39,16 +39,16 @@ def owner(device: Device) -> UUID | None:
 
 def is_last(device: Device) -> bool:
     """Whether the person would be left with no device to sign in with; codes only stand in for one."""
-    return not (kinds.module(device.kind).STANDS_IN or _others(device, Device.of(device.user_id or 0)))
+    return not (kinds.module(device.kind).STANDS_IN or _that_sign_in(Device.of(device.user_id or 0), but=device))
 
 
 def that_sign_in(user: User) -> list[Device]:
     """The person's devices that can answer, without what only stands in for one."""
-    return [row for row in Device.of(user.pk) if not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
+    return _that_sign_in(Device.of(user.pk))
 
 
-def _others(device: Device, in_use: Iterable[Device]) -> list[Device]:
-    return [row for row in in_use if row.pk != device.pk and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
+def _that_sign_in(in_use: Iterable[Device], but: Device | None = None) -> list[Device]:
+    return [row for row in in_use if row != but and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
 
 
 def needed_to_lose(device: Device, now: datetime) -> Needed:
@@ -92,7 +92,7 @@ def remove(device: Device, client: Client, now: datetime) -> None:
     """
     with transaction.atomic():
         in_use = list(Device.of(device.user_id or 0).select_for_update())
-        if not kinds.module(device.kind).STANDS_IN and not _others(device, in_use):
+        if not kinds.module(device.kind).STANDS_IN and not _that_sign_in(in_use, but=device):
             raise Refused(Reason.LAST_DEVICE)
         if not device.retire():
             raise Refused(Reason.NOT_FOUND)

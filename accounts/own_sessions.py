@@ -14,6 +14,7 @@ from accounts.user_agents import in_words
 from audit.events import record
 from devices.models import Device
 from grants import refresh
+from grants.models import RefreshFamily
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 
@@ -37,37 +38,33 @@ class Session:
 
 def listed(user: User, current: UUID, now: datetime) -> list[Session]:
     """The person's sessions that are alive, oldest first; `current` is the sid of the one that asks."""
-    living = BrowserSession.living(user, now)
+    browsers = BrowserSession.objects.filter(BrowserSession.living(user, now)).select_related("device")
+    families = refresh.of(user.uuid, now).filter(policy.behind_a_family())
     names: dict[UUID, str] = dict(Device.objects.filter(user=user).values_list("uuid", "name"))
     found = [
-        Session(
-            row.uuid,
-            "browser",
-            in_words(row.user_agent),
-            row.device.name if row.device else None,
-            row.address,
-            row.created_at,
-            row.last_seen_at,
-            row.expires_at,
-            row.uuid == current,
-        )
-        for row in BrowserSession.objects.filter(living).select_related("device")
-    ]
-    found += [
-        Session(
-            family.uuid,
-            "token",
-            in_words(family.user_agent),
-            names.get(family.device) if family.device else None,
-            family.address,
-            family.created_at,
-            family.last_used_at or family.created_at,
-            family.expires_at,
-            family.uuid == current,
-        )
-        for family in refresh.of(user.uuid, now).filter(policy.behind_a_family())
+        *(_session(row, "browser", row.device.name if row.device else None, row.last_seen_at, current) for row in browsers),
+        *(
+            _session(row, "token", names.get(row.device) if row.device else None, row.last_used_at or row.created_at, current)
+            for row in families
+        ),
     ]
     return sorted(found, key=lambda session: (session.created_at, session.uuid))
+
+
+def _session(
+    row: BrowserSession | RefreshFamily, type: Literal["browser", "token"], device: str | None, seen: datetime, current: UUID
+) -> Session:
+    return Session(
+        uuid=row.uuid,
+        type=type,
+        client=in_words(row.user_agent),
+        device=device,
+        address=row.address,
+        created_at=row.created_at,
+        last_seen_at=seen,
+        expires_at=row.expires_at,
+        current=row.uuid == current,
+    )
 
 
 def end(user: User, uuid: UUID, client: Client, now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts import policy
 from accounts.models import User
 from audit.events import record
-from devices.models import PENDING, Device
+from devices.models import Device
 from mfa_site import limits
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
@@ -28,7 +28,7 @@ def shortest(user: User | None) -> int:
     Before the first device the password alone lets somebody enrol one. Afterwards it opens nothing without a second factor:
     whoever ever had a device cannot enrol a first one again, even if every device is lost.
     """
-    had_one = user is not None and user.pk is not None and Device.objects.filter(user=user).exclude(PENDING).exists()
+    had_one = user is not None and user.pk is not None and Device.ever_of(user.pk).exists()
     return WITH_SECOND_FACTOR if had_one else ALONE
 
 

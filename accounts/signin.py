@@ -23,7 +23,7 @@ from audit.events import record
 from devices import kinds
 from devices.kinds import Proof, Shown
 from devices.lifecycle import State
-from devices.models import PENDING, Device, lock_pending
+from devices.models import Device, lock_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.keyring import token_hash
@@ -75,10 +75,7 @@ def start(
 
 def may_enrol_first(user: User, now: datetime) -> bool:
     """Whether the account never had a device and is inside its time; lost or suspended ones never open this."""
-    if user.enrol_until is None or now >= user.enrol_until:
-        return False
-    ever = Device.objects.filter(user=user).exclude(PENDING)
-    return not ever.exists()
+    return user.enrol_until is not None and now < user.enrol_until and not Device.ever_of(user.pk).exists()
 
 
 def by_handle(handle: str, asker: UUID | None, now: datetime) -> SignIn:

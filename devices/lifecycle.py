@@ -28,11 +28,6 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
-def may_move(old: State, new: State) -> bool:
-    """Whether a device may go from one state to the other; staying is no move."""
-    return new in MOVES[old]
-
-
 def states_before(new: State) -> list[State]:
-    """The states from which a device may come into this one."""
+    """The states from which a device may come into this one; staying is no move."""
     return [old for old, following in MOVES.items() if new in following]

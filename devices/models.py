@@ -160,6 +160,11 @@ class Device(OtpDevice):
         left = Exists(RecoveryCode.objects.filter(device=OuterRef("pk"), spent_at=None))
         return cls.objects.filter(IN_USE, ~Q(kind=Kind.RECOVERY) | left, user_id=user_id).order_by("created_at", "id")
 
+    @classmethod
+    def ever_of(cls, user_id: int) -> models.QuerySet["Device"]:
+        """Every device that the person ever had, whatever became of it; enrolments not confirmed are none."""
+        return cls.objects.filter(user_id=user_id).exclude(PENDING)
+
     # ---- what may happen to it, one statement each ---------------------------------------------------------------
 
     @classmethod

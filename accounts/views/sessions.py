@@ -1,7 +1,5 @@
 """The page of one's own sessions."""
 
-from uuid import UUID
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -10,6 +8,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from accounts import own_sessions
+from accounts.api import shapes
 from accounts.api.own import person
 from accounts.sessions import session_of
 from accounts.views.account import left
@@ -51,18 +50,10 @@ def ended(request: HttpRequest, which: str) -> HttpResponse:
         count = own_sessions.end_others(user, sid, caller, now)
         say(request, ngettext("%(n)d other session was ended.", "%(n)d other sessions were ended.", count) % {"n": count})
         return redirect("sessions")
-    uuid = named(which)
+    uuid = shapes.uuid(which)
     own_sessions.end(user, uuid, caller, now)
     if uuid == sid:
         session_of(request).end(own_sessions.ENDED, now)
         return left(request)
     say(request, _("That session was ended."))
     return redirect("sessions")
-
-
-def named(text: str) -> UUID:
-    """The uuid; Refused NOT_FOUND where it is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Refused(Reason.NOT_FOUND) from None
