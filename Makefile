@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 VENV := .venv
+PEERS_VENV := bench/.venv-peers
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # glibc otherwise keeps the 19 MiB of each password hash, once for every thread that ever made one.
@@ -56,12 +57,18 @@ check: $(VENV)/.installed-dev ## format, lint, types, import contracts, migratio
 	MFA_SITE_DEBUG=1 python manage.py settings_reference --check
 	pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 
-bench: $(VENV)/.installed-dev ## what each step costs, a table and JSON; ARGS="--rounds 3 --devices 100000" for less
-	python -m bench $(ARGS)
+$(PEERS_VENV)/.installed: bench/requirements-peers.txt
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+bench: $(VENV)/.installed-dev $(if $(filter 1,$(PEERS)),$(PEERS_VENV)/.installed) ## what each step costs, a table and JSON; ARGS="--rounds 3 --devices 100000" for less, PEERS=1 beside allauth
+	python -m bench $(if $(filter 1,$(PEERS)),--peers) $(ARGS)
 
 requirements: ## requirements*.txt from requirements*.in (needs uv)
 	uv pip compile --upgrade --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate requirements.in -o requirements.txt
 	uv pip compile --upgrade --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate requirements-dev.in -o requirements-dev.txt
+	uv pip compile --upgrade --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-annotate bench/requirements-peers.in -o bench/requirements-peers.txt
 
 clean: ## forget everything that was made here, the demo's database included
-	rm -rf $(VENV) var staticfiles bench/results
+	rm -rf $(VENV) $(PEERS_VENV) var staticfiles bench/results

@@ -1,5 +1,6 @@
 """`make bench`: what each step of the service costs, beside a view that does nothing, a hand-made floor and django-otp.
 
+`make bench PEERS=1` adds allauth's sign-in and django-oauth-toolkit's introspection (`bench/peers/`).
 Each round sends every case once, on people of its own, so that a replay guard never answers for us and a busy machine hits
 all cases alike. The figures are CPU and statements for each request, and times with four requests in flight.
 """
@@ -11,6 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import pyotp
 
 from bench import grow, service, verify
 from bench.load import Answer, Request, Sender
+from bench.peers import cases as peers
 from tests.cluster import free_port
 from tests.soft_key import SoftKey
 
@@ -221,6 +225,7 @@ class Setting:
     ours: service.Server
     bare: service.Server
     statements: service.Statements
+    theirs: peers.Peers | None = None
 
 
 def measure(setting: Setting, sender: Sender, server: service.Server, requests: list[Request], into: Figures) -> list[Answer]:
@@ -240,15 +245,23 @@ def measure(setting: Setting, sender: Sender, server: service.Server, requests: 
     return answers
 
 
+def case(setting: Setting, bench: Bench, name: str) -> tuple[Callable[[], list[Request]], service.Server, Sender]:
+    """What prepares the case, and where its requests go."""
+    if setting.theirs and name in peers.CASES:
+        server, sender = (setting.ours, bench.ours) if name in peers.OURS else setting.theirs.where(name)
+        return getattr(setting.theirs, name), server, sender
+    bare = name in ("trivial", "floor", "django_otp")
+    return getattr(bench, name), *((setting.bare, bench.bare) if bare else (setting.ours, bench.ours))
+
+
 def rounds(setting: Setting, bench: Bench, count: int) -> dict[str, Figures]:
     """Every case once a round."""
-    figures = {name: Figures() for name in CASES}
+    figures = {name: Figures() for name in [*CASES, *(peers.CASES if setting.theirs else ())]}
     for number in range(count):
-        for name in CASES:
-            requests = getattr(bench, name)()
-            bare = name in ("trivial", "floor", "django_otp")
-            server, sender = (setting.bare, bench.bare) if bare else (setting.ours, bench.ours)
-            measure(setting, sender, server, requests, figures[name])
+        for name, into in figures.items():
+            prepare, server, sender = case(setting, bench, name)
+            answers = measure(setting, sender, server, prepare(), into)
+            assert all(peers.SAYS.get(name, b"") in answer.body for answer in answers), f"{name}: {answers[0].body[:300]!r}"
         print(f"round {number + 1} of {count}", file=sys.stderr)
     return figures
 
@@ -286,20 +299,26 @@ def growth(setting: Setting, bench: Bench, devices: int) -> dict[str, float]:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures, as JSON."""
-    with tempfile.TemporaryDirectory() as folder, service.store(Path(folder)) as database:
+    with tempfile.TemporaryDirectory() as folder, service.store(Path(folder)) as database, ExitStack() as beside:
         port, bare_port = free_port(), free_port()
         env = service.environment(database, port)
         needed = arguments.size * (arguments.rounds * sum(people for _, people in CASES.values()) + 4)
+        if arguments.peers:
+            needed += arguments.rounds * peers.dear_people(arguments.size)
         began = time.perf_counter()
         people = service.seeded(env, needed)
         print(f"{len(people)} people seeded in {time.perf_counter() - began:.0f} s on {database.name}", file=sys.stderr)
         bare_env = env | {"DJANGO_SETTINGS_MODULE": "bench.bare_settings"}
         service.prepare_bare(bare_env, arguments.rounds * arguments.size)
+        servers = beside.enter_context(peers.running(database, arguments.rounds, arguments.size)) if arguments.peers else {}
         ours = service.Server(env, port, "bench.wsgi:application", "/livez")
         bare = service.Server(bare_env, bare_port, "bench.bare_wsgi:application", "/trivial")
         senders = Sender(port, f"localhost:{port}"), Sender(bare_port, "localhost")
         bench = Bench(*senders, People(people, f"http://localhost:{port}"), arguments.size)
         setting = Setting(database, ours, bare, service.Statements(database))
+        if servers:
+            alice = next(person for person in people if person["username"] == "alice")
+            setting.theirs = peers.Peers(bench, database, alice, servers)
         try:
             cases = {name: found.as_json() for name, found in rounds(setting, bench, arguments.rounds).items()}
             return {
@@ -349,24 +368,28 @@ def goals(found: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
     if ours["statements"] is not None:
         rows.append(("sign-in, statements", cases["sign_in_password"]["statements"] + ours["statements"], 22, False))
         rows.append(("bearer check, statements", cases["bearer"]["statements"], 0, False))
+    if "introspection" in cases:
+        rows += peers.goals(cpu)
     return rows
 
 
 def show(found: dict[str, Any]) -> int:
     """Prints the tables; 1 where a goal is missed."""
     cases = found["cases"]
-    trivial = cases["trivial"]["per_second"]
+    trivial, called = cases["trivial"]["per_second"], {name: what for name, (what, _) in CASES.items()} | peers.CASES
     print(f"{'':<44}{'per s':>8}{'of triv.':>9}{'p50 ms':>8}{'p95':>8}{'p99':>8}{'app CPU':>9}{'db CPU':>8}{'stmts':>7}")
     for name, row in cases.items():
         times = "".join(f"{row[part]:>8.1f}" for part in ("p50", "p95", "p99"))
         cost = f"{row['app_ms']:>9.2f}{row['database_ms']:>8.2f}" + (
             "" if row["statements"] is None else f"{row['statements']:>7.1f}"
         )
-        print(f"{CASES[name][0]:<44}{row['per_second']:>8.0f}{row['per_second'] / trivial:>9.2f}{times}{cost}")
+        print(f"{called[name]:<44}{row['per_second']:>8.0f}{row['per_second'] / trivial:>9.2f}{times}{cost}")
     print(f"password step with the real hash: {found['real_hash_ms']:.0f} ms of CPU")
     print(
         f"memory and cold start of the trivial view: {found['bare_memory_mib']:.0f} MiB, {found['bare_cold_start_s']:.2f} s\n"
     )
+    if "introspection" in cases:
+        print("introspection: the service has none yet, so only django-oauth-toolkit's figure stands here\n")
     missed = 0
     for what, figure, goal, more in goals(found):
         met = figure >= goal if more else figure <= goal
@@ -381,11 +404,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=int, default=200, help="requests for each case and round")
     parser.add_argument("--devices", type=int, default=1_000_000, help="how many the growth goes up to")
+    parser.add_argument("--peers", action="store_true", help="beside allauth and django-oauth-toolkit, from bench/.venv-peers")
     arguments = parser.parse_args()
     found = run(arguments)
     RESULTS.mkdir(exist_ok=True)
     about = {"python": sys.version.split()[0], "cores": os.cpu_count(), "rounds": arguments.rounds, "size": arguments.size}
-    (RESULTS / "service.json").write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / ("peers.json" if arguments.peers else "service.json")).write_text(
+        json.dumps(about | found, indent=1) + "\n", encoding="utf-8"
+    )
     return show(found)
 
 

@@ -43,6 +43,17 @@ def store(folder: Path) -> Iterator[Store]:
         own.remove()
 
 
+def another(database: Store, name: str) -> str:
+    """URL of an empty database beside the service's own."""
+    if not database.pid:
+        return database.url.replace("bench.sqlite3", f"{name}.sqlite3")
+    import psycopg
+
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return database.url.removesuffix("postgres") + name
+
+
 def environment(database: Store, port: int) -> dict[str, str]:
     """The settings of the benched service: as in production, with demo people, behind one proxy that names addresses."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("MFA_SITE_")}
@@ -67,8 +78,9 @@ def manage(env: dict[str, str], *arguments: str) -> str:
 class Server:
     """granian with workers, and the CPU and memory that they used."""
 
-    def __init__(self, env: dict[str, str], port: int, application: str, ready: str) -> None:
-        command = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
+    def __init__(self, env: dict[str, str], port: int, application: str, ready: str, program: str = "granian") -> None:
+        self.port = port
+        command = [program, "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
         command += ["--blocking-threads", "32", "--no-ws", "--log-level", "error", application]
         began = time.perf_counter()
         self.process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
