@@ -101,7 +101,7 @@ def step_up(sid: UUID, *, device: UUID, amr: list[str], acr: str, now: datetime)
 
     Call it inside the transaction of the right answer. How long the family lives at most does not change.
     """
-    family = alive(sid, now).first()
+    family = RefreshFamily.objects.filter(living(now), uuid=sid).first()
     if family is None or not _used(family, Q(), now, device=device, amr=amr, acr=acr, auth_time=now):
         return None
     RefreshToken.objects.filter(family=family, spent_at=None).update(spent_at=now)
@@ -124,11 +124,6 @@ def family_of(token: str) -> RefreshFamily | None:
     """The family to which this refresh token belongs, spent or not."""
     row = RefreshToken.objects.select_related("family").filter(token_hash=token_hash(token)).first()
     return row.family if row else None
-
-
-def alive(sid: UUID, now: datetime) -> QuerySet[RefreshFamily]:
-    """The family of this sid if it is alive."""
-    return RefreshFamily.objects.filter(living(now), uuid=sid)
 
 
 def of(person: UUID, now: datetime) -> QuerySet[RefreshFamily]:

@@ -43,7 +43,6 @@ def enrol_page(
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(enrolment.shown.shown)
     context = {
-        "begun": enrolment,
         "shown": enrolment.shown.shown,
         "device": enrolment.device,
         "error": error,
