@@ -1,5 +1,6 @@
 """Judging a password: counted first, through Django's backends, the same words and time for every name."""
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from audit.events import record
 from mfa_site import keyring, limits
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
+
+log = logging.getLogger(__name__)
 
 
 def judge(request: HttpRequest, username: str, password: str, client: Client, now: datetime) -> User:
@@ -30,8 +33,12 @@ def judge(request: HttpRequest, username: str, password: str, client: Client, no
                 raise Refused(Reason.BAD_CREDENTIALS)
     except Refused as refused:
         # The name as a keyed hash: an attacked account can be found, a password typed into the wrong field cannot.
-        mac = keyring.mac(name.encode(), "username")
-        record("password_refused", client=client, reason=refused.reason.name, name=mac)
+        # What was not judged goes to the log alone: a stranger could fill the audit with it.
+        mac, reason = keyring.mac(name.encode(), "username"), refused.reason
+        if reason is Reason.BAD_CREDENTIALS:
+            record("password_refused", client=client, reason=reason.name, name=mac)
+        else:
+            log.info("password_not_judged", extra={"reason": reason.name, "request_id": client.request_id})
         raise
     assert isinstance(user, User)
     return user

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.crypto import constant_time_compare
 
-from accounts import policy
+from accounts import policy, signin
 from accounts.models import PasswordReset, User
 from accounts.models.user import NAME_LENGTH, normalised
 from audit.events import record
@@ -36,8 +36,11 @@ def ask(username: str, client: Client, now: datetime) -> None:
 
 
 def new_code(person: User, now: datetime) -> str:
-    """128 random bits for the person's link, kept as a hash; older links are dead. Empty for whom no password signs in."""
-    if not person.is_active or not person.has_usable_password():
+    """128 random bits for the person's link, kept as a hash; older links are dead. Empty for whom no password signs in.
+
+    Empty too while a first device may be enrolled: the mailbox alone would be enough for the whole account then.
+    """
+    if not person.is_active or not person.has_usable_password() or signin.may_enrol_first(person, now):
         return ""
     code = secrets.token_urlsafe(16)
     PasswordReset.objects.create(

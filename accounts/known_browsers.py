@@ -28,7 +28,12 @@ NOBODY = UUID(int=0)
 def who(person: User | None, name: str, client: Client) -> Who:
     """Whose password is tried in this request: the person, or nobody of this normalised name."""
     browser = token_id(client.browsers, person.uuid if person else NOBODY)
-    return Who(str(person.uuid) if person else name, browser)
+    return Who(account(person) if person else f"name {name}", browser)
+
+
+def account(person: User) -> str:
+    """The person's key in the limits, which no name that somebody types can be."""
+    return f"person {person.uuid}"
 
 
 def token_id(cookie: str, person: UUID) -> str:

@@ -23,7 +23,9 @@ from mfa_site.client import Client
 FORGOTTEN = "password_forgotten"
 LOOK_BACK = timedelta(days=1)  # a worker that starts tells of what happened since
 WORTH = {FORGOTTEN: timedelta(hours=1)}  # how long after the event a mail is still of use; else a day
-MOST_AN_HOUR = {"device_paused": 1, FORGOTTEN: 3}  # per person and device: what a stranger can cause fills no mailbox
+# How many in which time, per person and device: what a stranger can cause fills no mailbox. Of the links the last one lives
+# as long as no other is sent.
+MOST = {"device_paused": (1, timedelta(hours=1)), FORGOTTEN: (3, forgotten.LIFE)}
 PATIENCE = 1.0  # seconds to wait for events that are being written
 AT_ONCE, AT_LONGEST = 20, 10.0  # mails, and seconds, before the other chores have their turn
 CLAIM = timedelta(minutes=3)  # longer than a slow mail server can take, at ten seconds a word
@@ -94,12 +96,13 @@ def is_new_place(event: Event) -> bool:
 
 
 def too_many(event: Event) -> bool:
-    """Whether the person was told of as many of these, about this device, in the hour before."""
-    if event.act not in MOST_AN_HOUR:
+    """Whether the person was told of as many of these, about this device, in the time before."""
+    if event.act not in MOST:
         return False
-    hour = Q(at__gt=event.at - timedelta(hours=1), id__lt=event.id)
-    before = Event.objects.filter(hour, act=event.act, person=event.person, device=event.device).values("uuid")
-    return Notice.objects.filter(event__in=before).count() >= MOST_AN_HOUR[event.act]
+    most, within = MOST[event.act]
+    earlier = Q(at__gt=event.at - within, id__lt=event.id)
+    before = Event.objects.filter(earlier, act=event.act, person=event.person, device=event.device).values("uuid")
+    return Notice.objects.filter(event__in=before).count() >= most
 
 
 def claim(row: Notice, now: datetime) -> bool:

@@ -51,10 +51,13 @@ def _that_sign_in(in_use: Iterable[Device], but: Device | None = None) -> list[D
     return [row for row in in_use if row != but and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
 
 
-def needed_to_lose(device: Device, now: datetime) -> Needed:
-    """What reporting the device lost needs: a fresh proof, unless nothing else of the person could give one now."""
+def needed_to_lose(device: Device) -> Needed:
+    """What reporting the device lost needs: a fresh proof, unless it is the only one, which nobody can confirm any more.
+
+    Another one that rests or is switched off counts: whoever holds a stolen session can bring that about.
+    """
     others = Device.of(device.user_id or 0).exclude(pk=device.pk)
-    return STEP_UP if any(row.is_usable(now) for row in others) else {}
+    return STEP_UP if others.exists() else {}
 
 
 def rename(device: Device, name: str, client: Client) -> None:

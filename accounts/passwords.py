@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import policy
+from accounts import known_browsers, policy
 from accounts.models import User
 from audit.events import record
 from devices.models import Device
@@ -53,7 +53,7 @@ def prove(user: User, given: str, sid: UUID, client: Client, now: datetime) -> N
 
     The session counts as a known browser does: guesses from elsewhere do not keep its person from changing the password.
     """
-    with limits.attempt(limits.Who(str(user.uuid), f"session {sid}"), client, now):
+    with limits.attempt(limits.Who(known_browsers.account(user), f"session {sid}"), client, now):
         if not user.check_password(given):
             reason = Reason.BAD_CREDENTIALS.name
             record("password_refused", client=client, person=user.uuid, sid=sid, reason=reason)

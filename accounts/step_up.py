@@ -6,7 +6,7 @@ its strength is what was proven now, never what was proven once.
 """
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -16,7 +16,14 @@ from mfa_site.client import Client
 from mfa_site.keyring import token_hash
 from mfa_site.proof import RequestProof
 
+A_WHILE = timedelta(minutes=2)  # enough to find a device and answer
 FIRST_FACTORS = ("pwd",)  # what stays proven from the sign-in; the device is proven anew
+
+
+def in_progress(proof: RequestProof, next: str, now: datetime) -> SignIn | None:
+    """The open step-up of this session for the same page, if it lives for a while yet."""
+    mine = SignIn.objects.filter(purpose=SignIn.Purpose.STEP_UP, state=SignIn.State.WAITING, started_by=proof.sid, next=next)
+    return mine.filter(expires_at__gt=now + A_WHILE).order_by("-id").first()
 
 
 def begin(user: User, proof: RequestProof, client: Client, now: datetime, next: str = "") -> tuple[SignIn, str]:

@@ -36,6 +36,8 @@ class DeskSite(AdminSite):
             check(request)
             if not self.has_permission(request):
                 raise Refused(Reason.NOT_PERMITTED)
+            if "\0" in "".join(request.GET.dict().values()):
+                raise Refused(Reason.MALFORMED)
             response: HttpResponse = inner(request, *args, **kwargs)
             return response
 

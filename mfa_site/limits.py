@@ -31,7 +31,7 @@ WAIT, LONGEST_WAIT = 0.05, 10.0  # seconds: for an attempt that is being judged,
 
 @dataclass(frozen=True)
 class Who:
-    """Whose password is tried: `account` is a person's uuid or the normalised name of nobody, `browser` a known one's id."""
+    """Whose password is tried: `account` tells a person, or the normalised name of nobody, `browser` a known one's id."""
 
     account: str
     browser: str = ""
@@ -104,7 +104,7 @@ def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> Non
     limit = Limit(_key(name, key), most, int(within.total_seconds() * 1000))
     claimed = store().claim([limit], _ms(now), hold=0)
     if isinstance(claimed, Busy):  # only where the same key is used by an attempt, which it is not
-        raise _refused(claimed.blocked_until, now)
+        raise _refused(claimed.blocked_until or _ms(now) + SECOND, now)
     if claimed[0].number > most:
         raise _refused(claimed[0].expires_at, now)
 

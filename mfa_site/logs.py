@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-CODE_IN_PATH = re.compile(r"(/password/reset/)[^/\s\"']+")
+CODE_IN_PATH = re.compile(r"(?i)(/password/+reset/).*")
 
 
 def without_codes(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

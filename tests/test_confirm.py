@@ -64,6 +64,16 @@ def test_a_stale_proof_is_confirmed_and_leads_back(alice: Person) -> None:
     assert old.get("/account/").headers["Location"].startswith("/sign-in/")
 
 
+def test_looking_again_begins_no_second_step_up(alice: Person) -> None:
+    browser = stale(alice)
+    places = {browser.go("/confirm/?next=/account/password/").at for _ in range(3)}
+    assert len(places) == 1 and SignIn.objects.filter(purpose="step_up").count() == 1
+    browser.go("/confirm/?next=/account/")
+    SignIn.objects.update(expires_at=timezone.now() + timedelta(seconds=90))
+    browser.go("/confirm/?next=/account/")
+    assert SignIn.objects.filter(purpose="step_up").count() == 3, "another page, and one that is nearly over"
+
+
 def test_who_signed_in_a_moment_ago_is_not_asked(alice: Person) -> None:
     browser = Browser().sign_in(alice)
     assert browser.go("/account/devices/add/totp/").at == "/account/devices/add/totp/"

@@ -105,6 +105,14 @@ def test_only_whom_a_password_signs_in_gets_a_mail(office: PostOffice, alice: Pe
     assert not Event.objects.filter(act="notice_given_up").exists()
 
 
+def test_a_mailbox_alone_never_enrols_a_first_device(office: PostOffice, nora: Person) -> None:
+    ask("nora")
+    assert notices.send_due(timezone.now()) == 0
+    User.objects.update(enrol_until=timezone.now() - timedelta(minutes=1))
+    ask("nora")
+    assert notices.send_due(timezone.now()) == 1, "her password opens no enrolment any more"
+
+
 def test_who_asks_too_often_is_told_to_wait(alice: Person) -> None:
     for number in range(forgotten.MOST):
         assert ask(f"nobody{number}").status == 200
@@ -113,6 +121,15 @@ def test_who_asks_too_often_is_told_to_wait(alice: Person) -> None:
         browser = ask(name)
         assert browser.status == 429 and "Too many tries." in browser.text
     assert Event.objects.count() == forgotten.MOST
+
+
+@pytest.mark.parametrize(
+    "path", ["/password/reset//{}/", "/PASSWORD/Reset/{}", "/password/reset/%20{}/", "/password/reset/a'{}"]
+)
+def test_a_mangled_link_is_not_in_the_log_either(path: str) -> None:
+    code = "c0dec0dec0dec0dec0deA9"
+    line = logs.without_codes(None, "", {"event": f"Not Found: {path.format(code)}"})
+    assert code not in line["event"]
 
 
 def test_three_mails_an_hour(office: PostOffice, alice: Person) -> None:

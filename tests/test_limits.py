@@ -42,6 +42,12 @@ def claimed(*wanted: Limit, now: int = NOW) -> list[int] | Busy:
     return told if isinstance(told, Busy) else [claim.number for claim in told]
 
 
+def test_a_name_that_is_somebodys_uuid_counts_for_nobody_else(api: Api, alice: Person) -> None:
+    for _ in range(6):
+        api.post("sign-ins", {"username": str(alice.user.uuid), "password": "wrong"})
+    assert api.post("sign-ins", {"username": "alice", "password": alice.password}).status_code == 201
+
+
 def test_claims_are_counted_until_their_end_all_or_none() -> None:
     one, two = Limit("b", 10, 1000), Limit("a", 2, 5000)
     assert claimed(one) == [1]

@@ -86,6 +86,9 @@ def test_with_a_stale_proof_only_a_device_that_nothing_else_could_confirm_is_los
     form = {"action": "lose", "csrfmiddlewaretoken": api.csrf}
     assert code_of(api.post(f"devices/{owner.app.uuid}/lost")) == (401, "step_up_needed")
     assert api.client.post(path, form)["Location"].startswith("/confirm/")
+    # Whoever holds a stolen session can make another device rest or be switched off: that does not open it.
+    Device.objects.filter(pk=owner.key.pk).update(failures=50, paused_until=timezone.now() + timedelta(minutes=5))
+    assert code_of(api.post(f"devices/{owner.app.uuid}/lost")) == (401, "step_up_needed")
     Device.objects.filter(pk=owner.key.pk).update(state="suspended")
     assert api.client.post(path, {**form, "action": "remove"})["Location"].startswith("/confirm/")
     assert api.client.post(path, form)["Location"].startswith("/sign-in/")

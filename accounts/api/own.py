@@ -116,6 +116,6 @@ def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
 def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/lost`: the device is lost, the last one too, and what it opened has ended."""
     device = own_devices.one(person(request), uuid)
-    check(request, **own_devices.needed_to_lose(device, timezone.now()))
+    check(request, **own_devices.needed_to_lose(device))
     own_devices.lose(device, client(request), timezone.now())
     return api.answer(shapes.device(device, timezone.now()))

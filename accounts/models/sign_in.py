@@ -143,6 +143,12 @@ class SignIn(models.Model):
             cursor.execute(FINISH + lock + ")", [json.dumps(methods), *guards])
             return bool(cursor.rowcount == 1)
 
+    @classmethod
+    def refuse_all(cls, user: "User", now: datetime) -> None:
+        """Every ceremony of the person that is in progress is REFUSED."""
+        in_progress = cls.objects.filter(user=user, state__in=(cls.State.WAITING, cls.State.ENROLLING), expires_at__gt=now)
+        in_progress.update(state=cls.State.REFUSED, kept="")
+
     def refuse(self, now: datetime) -> bool:
         """REFUSED, by the person's own wish; False if it was over already."""
         return self._open(now).update(state=self.State.REFUSED, kept="") == 1

@@ -64,7 +64,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     error, status = "", 200
     if request.method == "POST":
         losing = request.POST.get("action") == "lose"
-        check(request, **(own_devices.needed_to_lose(row, timezone.now()) if losing else STEP_UP))
+        check(request, **(own_devices.needed_to_lose(row) if losing else STEP_UP))
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)

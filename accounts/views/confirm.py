@@ -32,7 +32,11 @@ def start(request: HttpRequest) -> HttpResponse:
     try:
         check(request, **needed(request))
     except Refused:
-        ceremony, _handle = step_up.begin(person(request), proof, client(request), timezone.now(), next_path)
+        now = timezone.now()
+        # A look writes nothing where the step-up for the same page is there already.
+        ceremony = step_up.in_progress(proof, next_path, now)
+        if ceremony is None:
+            ceremony, _handle = step_up.begin(person(request), proof, client(request), now, next_path)
         return redirect("confirm-second-step", ceremony.uuid)
     return redirect(next_path or "account")
 
