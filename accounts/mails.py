@@ -39,7 +39,7 @@ TOLD = {
     ),
     "recovery_code_used": (
         gettext_lazy("a recovery code was used"),
-        gettext_lazy("One of your recovery codes was used to sign in."),
+        gettext_lazy("One of your recovery codes was used to sign in. Cross it out. If you lost a device, add another one."),
     ),
     "recovery_codes_made": (
         gettext_lazy("new recovery codes were made"),

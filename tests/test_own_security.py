@@ -134,7 +134,7 @@ def test_another_device_is_lost_and_can_only_be_removed_afterwards(person: Any) 
     browser.go(f"/sign-in/{browser.at.split('/')[2]}/{owner.app.uuid}/").send(code=owner.code())
     page = f"/account/devices/{owner.key.uuid}/"
     browser.go(page).send(page, action="lose")
-    assert browser.at == page and "Your administrator can make it work again" in browser.text
+    assert browser.at == page and "Found it? Remove it here, then add it anew." in browser.text
     assert "Report it lost" not in browser.text
     assert "was removed" in browser.send(page, action="remove").text
 

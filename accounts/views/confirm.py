@@ -56,9 +56,13 @@ def passed(request: HttpRequest, proven: Passed) -> None:
 
 
 def confirmed(request: HttpRequest, ceremony: SignIn) -> None:
-    """The next page says so, and that nothing was lost."""
-    kept = has_typed(request, ceremony.next)
-    say(request, _("Confirmed. What you entered is still here; select the button once more.") if kept else _("Confirmed."))
+    """The next page says so, and what is still to do there."""
+    if has_typed(request, ceremony.next):
+        say(request, _("Confirmed. What you entered is still here; select the button once more."))
+    elif ceremony.next == reverse("password"):
+        say(request, _("Confirmed. Now your passwords; those typed before were not kept."))
+    else:
+        say(request, _("Confirmed."))
 
 
 def back(request: HttpRequest, ceremony: SignIn) -> HttpResponse:
