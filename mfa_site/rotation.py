@@ -2,6 +2,7 @@
 
 Each value is replaced by one conditional UPDATE (`WHERE pk AND column = the old value`), so that what is written meanwhile
 is never lost; one row at a time, so that no sign-in waits. Whoever starts again goes on: what the first key sealed stays.
+Nothing is sealed with other bytes under the id of a key that sealed before: they would lock away what they sealed.
 """
 
 from collections import Counter
@@ -14,9 +15,14 @@ from django.db.models import Model
 
 from mfa_site import keyring
 from mfa_site.fields import MacField, SealedField
+from mfa_site.models import StoredKey
 
 BATCH = 500  # rows read at once
 NAMED = 100  # rows named that do not open; the rest is only counted
+
+
+class FalseKey(Exception):
+    """Something sealed under the first key's id does not open with it: other bytes, or a value that was changed or moved."""
 
 
 @dataclass
@@ -42,9 +48,26 @@ def columns(kind: type[SealedField] | type[MacField]) -> list[Column]:
 
 
 def reseal() -> list[Column]:
-    """Every value that opens is sealed with the first key; what was found, and how many were resealed."""
-    first = keyring.first_key_id()
-    return [_walk(column, first) for column in columns(SealedField)]
+    """Every value that opens is sealed with the first key; what was found, and how many were resealed.
+
+    FalseKey, with nothing changed, if a value under the first key's id does not open.
+    """
+    first, found = keyring.first_key_id(), columns(SealedField)
+    for column in found:
+        _trust(first, column)
+    # The stored keys before all others: they are opened at every start, so from then on no process starts with a false key.
+    found.sort(key=lambda column: column.model is not StoredKey)
+    return [_walk(column, first) for column in found]
+
+
+def _trust(first: str, column: Column) -> None:
+    for _pk, uuid, value in _pages(column, "pk", "uuid", column.name, **{f"{column.name}__startswith": f"v1.{first}."}):
+        try:
+            keyring.unseal(value, column.model._meta.db_table, column.name, uuid)
+        except keyring.CannotOpen:
+            raise FalseKey(
+                f"row {uuid} of {column.place} was sealed with {first} and does not open with this {first}"
+            ) from None
 
 
 def inspect() -> list[Column]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -26,6 +27,7 @@ from grants.models import SigningKey
 from mfa_site import keyring, rotation
 from mfa_site.fields import MacField, SealedField
 from mfa_site.models import StoredKey
+from mfa_site.start import refuse_another_keyring
 from tests.conftest import Api, Person, code_of
 from tests.running import Service, as_setting, database_of_this_test
 
@@ -107,11 +109,11 @@ def test_more_rows_than_a_batch_and_a_stop_in_the_middle(
     ring.becomes(ring.new, ring.old)
     seal, seen = keyring.seal, []
 
-    def stop_at_the_third(*arguments: Any) -> str:
-        seen.append(arguments)
-        if len(seen) == 3:
+    def stop_at_the_third(clear: bytes, table: str, column: str, row: object) -> str:
+        seen.append(table)
+        if seen.count("devices_device") == 3:
             raise KeyboardInterrupt
-        return seal(*arguments)
+        return seal(clear, table, column, row)
 
     with monkeypatch.context() as stopped:
         stopped.setattr(keyring, "seal", stop_at_the_third)
@@ -123,6 +125,68 @@ def test_more_rows_than_a_batch_and_a_stop_in_the_middle(
     ring.becomes(ring.new)
     for one in people:
         Api().sign_in(one)
+
+
+def test_other_bytes_under_the_id_of_the_new_key_seal_nothing(
+    person: People, ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person("totp")
+    ring.becomes(ring.new, ring.old)
+    person("totp")  # sealed with the new key already, as in a rotation that was stopped half way
+    before = sealed_values()
+    ring.becomes({"new": os.urandom(32)}, ring.old)
+    with pytest.raises(CommandError) as refused:
+        call_command("rotate_keys")
+    row = Device.objects.get(secret__startswith="v1.new.").uuid
+    words = f"Nothing changed: row {row} of devices_device.secret was sealed with new and does not open with this new."
+    assert (refused.value.returncode, str(refused.value)) == (1, words)
+    assert sealed_values() == before and capsys.readouterr().out == ""
+    told = rotate(capsys, dry_run=True)
+    assert told["failed"][0] == 3 and told["sealed"]["devices_device.secret"]["closed_rows"] == [str(row)]
+
+    ring.becomes(ring.new, ring.old)
+    assert rotate(capsys)["may_leave"] == [ring.old_id]
+
+
+def sealed_values() -> dict[str, list[tuple[Any, ...]]]:
+    """Every sealed value, by column."""
+    found = rotation.columns(SealedField)
+    return {one.place: list(one.model._base_manager.order_by("pk").values_list("pk", one.name)) for one in found}
+
+
+def test_stored_keys_come_first_so_that_nothing_starts_with_other_bytes_after_a_stop(
+    alice: Person, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring.becomes(ring.new, ring.old)
+    seal = keyring.seal
+
+    def stop_after_the_stored_keys(clear: bytes, table: str, column: str, row: object) -> str:
+        if table != "mfa_site_storedkey":
+            raise KeyboardInterrupt
+        return seal(clear, table, column, row)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(keyring, "seal", stop_after_the_stored_keys)
+        with pytest.raises(KeyboardInterrupt):
+            rotation.reseal()
+    assert {keyring.key_id(row.sealed) for row in StoredKey.objects.all()} == {"new"}
+    refuse_another_keyring()
+    ring.becomes({"new": os.urandom(32)}, ring.old)
+    with pytest.raises(ImproperlyConfigured, match="is not the keyring of this database"):
+        refuse_another_keyring()
+
+
+def test_no_key_may_leave_while_something_does_not_open(person: People, ring: Ring, capsys: pytest.CaptureFixture[str]) -> None:
+    spoilt = person("totp").app
+    ring.becomes(ring.new, ring.old)
+    Device.objects.filter(pk=spoilt.pk).update(secret="spoilt")
+    told = rotate(capsys)
+    assert told["in_use"] == ["", "new"] and told["may_leave"] == []
+    with pytest.raises(CommandError):
+        call_command("rotate_keys")
+    assert "No longer needed" not in capsys.readouterr().out
+    Device.objects.filter(pk=spoilt.pk).delete()
+    assert rotate(capsys)["may_leave"] == [ring.old_id]
 
 
 def test_what_is_written_while_a_row_is_resealed_is_not_lost(

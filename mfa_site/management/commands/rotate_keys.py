@@ -15,7 +15,8 @@ class Command(BaseCommand):
 
     help = (
         "Seal everything with the first key of MFA_SITE_KEYS, while the service runs; say which keys are still in use. "
-        "Exit code 3 where something does not open or is still sealed with another key. "
+        "Exit code 3 where something does not open or is still sealed with another key; 1, with nothing changed, where the "
+        "first key is not the one that sealed under its id. "
         "Example: manage.py rotate_keys --dry-run"
     )
 
@@ -24,7 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        resealed = {} if options["dry_run"] else {column.place: column.resealed for column in rotation.reseal()}
+        try:
+            resealed = {} if options["dry_run"] else {column.place: column.resealed for column in rotation.reseal()}
+        except rotation.FalseKey as false:
+            raise CommandError(f"Nothing changed: {false}.", returncode=1) from None
         told = report(resealed)
         self.stdout.write(json.dumps(told, indent=1) if options["json"] else in_words(told))
         closed = sum(column["closed"] for column in told["sealed"].values())
@@ -42,6 +46,7 @@ def report(resealed: dict[str, int]) -> dict[str, Any]:
     sealed, macs = rotation.inspect(), rotation.old_macs()
     in_use = sum((column.keys for column in sealed), Counter[str]())
     needed = in_use + sum((column.keys for column in macs), Counter[str]())
+    closed = any(column.closed for column in sealed)  # then any key may be the one that is missed
     return {
         "sealed": {
             column.place: {
@@ -54,7 +59,7 @@ def report(resealed: dict[str, int]) -> dict[str, Any]:
         },
         "old_macs": {column.place: dict(column.keys) for column in macs if column.keys},
         "in_use": sorted(in_use),
-        "may_leave": [key for key in settings.KEYRING if key not in needed and key != keyring.first_key_id()],
+        "may_leave": [key for key in settings.KEYRING if not closed and key not in needed and key != keyring.first_key_id()],
     }
 
 
