@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from accounts import signin
+from accounts import policy, signin
 from accounts.models import SignIn, User
 from accounts.signin import Grant, Granted
 from audit.events import record
@@ -99,9 +99,14 @@ def in_progress(user: User, started_by: UUID, now: datetime, **which: Any) -> Si
 
 
 def confirm(ceremony: SignIn, given: Any, client: Client, now: datetime) -> Device:
-    """A right answer makes the device active, once; the device as it then is comes back."""
+    """A right answer makes the device active, once; the device as it then is comes back.
+
+    Refused NOT_SIGNED_IN if the session or family that began it has ended, also since the request was let in.
+    """
 
     def finish(device: Device, proof: Proof) -> Device:
+        if ceremony.started_by is None or not policy.stands(ceremony.started_by, ceremony.person, now):
+            raise Refused(Reason.NOT_SIGNED_IN)
         if not ceremony.finish([], now):
             raise Refused(Reason.SIGN_IN_OVER)
         return device

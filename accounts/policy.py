@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from accounts.models import BrowserSession, User
 from devices import kinds
@@ -40,6 +40,19 @@ def hand_over(sid: UUID, old: Device, new: Device) -> None:
     """The session or refresh family goes on under the device that took the other's place."""
     BrowserSession.objects.filter(uuid=sid, device=old).update(device=new)
     refresh.hand_over(sid, old.uuid, new.uuid)
+
+
+def stands(sid: UUID, person: User, now: datetime) -> bool:
+    """Whether the person's session or refresh family of this sid is alive; it stays so until the transaction ends.
+
+    One statement; the person's row is locked before the other, as by whoever changes a password.
+    """
+    locked = User.objects.select_for_update(no_key=True).filter(pk=person.pk)
+    sessions = BrowserSession.objects.select_for_update(no_key=True).filter(BrowserSession.living(person, now), uuid=sid)
+    families = refresh.of(person.uuid, now).select_for_update(no_key=True).filter(behind_a_family(), uuid=sid)
+    session = Exists(sessions.filter(person_id=Subquery(locked.values("pk"))))
+    family = Exists(families.filter(person=Subquery(locked.values("uuid"))))
+    return User.objects.filter(session | family, pk=person.pk).exists()
 
 
 def end_everything(person: User, reason: str, now: datetime, but: UUID | None = None) -> int:

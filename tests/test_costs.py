@@ -221,7 +221,7 @@ def test_enrolling_and_removing() -> None:
     from devices.models import Device
 
     row = Device.objects.get(uuid=shown["device"]["uuid"])
-    with statements(21):
+    with statements(22):
         body = {"answer": totp.code_now(row, row.created_at)}
         assert bearer.post(f"devices/{row.uuid}/confirm", body).status_code == 200
     with statements(13):

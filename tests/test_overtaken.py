@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import enrolment, policy, signin, step_up
 from accounts.api import sign_ins
-from accounts.models import BrowserSession, SignIn
+from accounts.models import BrowserSession, SignIn, User
 from accounts.sessions import SessionStore
 from devices.kinds import totp
 from devices.models import Device
@@ -154,10 +154,91 @@ def test_an_enrolment_in_a_sign_in_that_is_over_leaves_no_device(api: Api, nora:
     assert not Device.objects.exists()
 
 
+def signed_in(api: Api, person: Person, grant: str) -> Any:
+    """The session or family of the person, now signed in by this client."""
+    api.take_csrf()
+    api.sign_in(person, grant=grant)
+    return BrowserSession.objects.get(person=person.user) if grant == "session" else RefreshFamily.objects.get()
+
+
+@pytest.mark.parametrize("how", ["ended", "too old", "its device lost"])
+@pytest.mark.parametrize("grant", ["session", "token"])
+def test_an_enrolment_whose_session_just_ended_is_not_confirmed(api: Api, alice: Person, grant: str, how: str) -> None:
+    row, now = signed_in(api, alice, grant), timezone.now()
+    begun = enrolment.begin(alice.user, "totp", "", row.uuid, CALLER, now)
+    before = {"ended_at": row.ended_at, "expires_at": row.expires_at}
+    if how == "its device lost":
+        Device.objects.filter(pk=alice.app.pk).update(state="lost")
+    else:
+        type(row).objects.update(**{"ended_at" if how == "ended" else "expires_at": now})
+    code = totp.code_now(begun.device, now)
+    assert reason_of(lambda: enrolment.confirm(begun.sign_in, code, CALLER, now)) is Reason.NOT_SIGNED_IN
+    device = Device.objects.get(pk=begun.device.pk)
+    assert (device.state, device.failures) == ("assigned", 0), "the activation was undone, and nothing counted"
+    assert SignIn.objects.get(pk=begun.sign_in.pk).state == "waiting"
+    type(row).objects.update(**before)
+    Device.objects.filter(pk=alice.app.pk).update(state="active")
+    assert enrolment.confirm(begun.sign_in, code, CALLER, now).state == "active"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("grant", ["session", "token"])
+@pytest.mark.parametrize("change", ["ended", "password"])
+@pytest.mark.parametrize("confirmed_first", [True, False])
+def test_a_session_that_ends_while_its_enrolment_commits(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, grant: str, change: str, confirmed_first: bool
+) -> None:
+    """Two transactions, each open while the other comes: the later one waits, and neither deadlocks."""
+    row, now, met = signed_in(Api(), alice, grant), timezone.now(), threading.Event()
+    begun = enrolment.begin(alice.user, "totp", "", row.uuid, CALLER, now)
+    code, stands, times = totp.code_now(begun.device, now), policy.stands, {}
+
+    def slowly(*arguments: Any) -> bool:
+        found = stands(*arguments)
+        if confirmed_first:
+            met.set()
+            time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(policy, "stands", slowly)
+
+    def confirm() -> object:
+        try:
+            return enrolment.confirm(begun.sign_in, code, CALLER, now).state
+        except Refused as refused:
+            return refused.reason
+        finally:
+            times["confirmed"] = time.monotonic()
+            connection.close()
+
+    def end() -> None:
+        with transaction.atomic():
+            if change == "password":
+                person = User.objects.get(pk=alice.user.pk)
+                person.set_password("another-long-password")
+                person.save()
+            policy.end_everything(alice.user, "ended", now)
+            times["ended"] = time.monotonic()
+            if not confirmed_first:
+                met.set()
+                time.sleep(0.3)
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(confirm if confirmed_first else end)
+        assert met.wait(5)
+        second = pool.submit(end if confirmed_first else confirm)
+        outcomes = [first.result(10), second.result(10)]
+    assert outcomes[0 if confirmed_first else 1] == ("active" if confirmed_first else Reason.NOT_SIGNED_IN)
+    if confirmed_first:
+        assert times["ended"] - times["confirmed"] > -0.1, "it waited for the confirmation"
+
+
 def test_an_enrolment_that_is_over_is_not_shown_again_nor_confirmed(alice: Person) -> None:
     now = timezone.now()
-    begun = enrolment.begin(alice.user, "totp", "", alice.user.uuid, CALLER, now)
-    SignIn.objects.update(state="finished")
+    begun = enrolment.begin(alice.user, "totp", "", signed_in(Api(), alice, "token").uuid, CALLER, now)
+    SignIn.objects.filter(pk=begun.sign_in.pk).update(state="finished")
     assert reason_of(lambda: enrolment.show_again(begun.sign_in, now)) is Reason.SIGN_IN_OVER
     code = totp.code_now(begun.device, now)
     assert reason_of(lambda: enrolment.confirm(begun.sign_in, code, CALLER, now)) is Reason.SIGN_IN_OVER
