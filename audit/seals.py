@@ -123,12 +123,13 @@ def hash_of(seal: Seal) -> str:
 
 
 def is_signed(seal: Seal, key: Ed25519PublicKey) -> bool:
-    """Whether this key signed the seal's hash."""
+    """Whether this key signed the seal's hash, and the signature is written as `_write` writes it."""
     try:
-        key.verify(base64.urlsafe_b64decode(seal.signature), SIGNED + seal.hash.encode())
+        signature = base64.urlsafe_b64decode(seal.signature)
+        key.verify(signature, SIGNED + seal.hash.encode())
     except (InvalidSignature, ValueError):
         return False
-    return True
+    return base64.urlsafe_b64encode(signature).decode() == seal.signature  # the decoder passes over characters and spare bits
 
 
 def signing_key() -> Ed25519PrivateKey:

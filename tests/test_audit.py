@@ -1,5 +1,6 @@
 """What verify_audit finds: any one row that was changed, removed, moved, added or cut off, sealed or not."""
 
+import base64
 import io
 import json
 import threading
@@ -154,6 +155,23 @@ def test_a_changed_seal_is_found(column: str) -> None:
     other = {"number": 9, "at": timezone.now(), "first": 2, "last": 5, "missing": [[3, 3]]}.get(column, "0" * 64)
     Seal.objects.filter(number=2).update(**{column: other})
     assert ("seal_missing" if column == "number" else "seal_changed", 2) in [(what, first) for what, first, _ in found()]
+
+
+@pytest.mark.parametrize("change", ["a space", "a mark put between", "spare bits", "more padding"])
+def test_a_signature_written_otherwise_is_found(change: str) -> None:
+    write()
+    seals.seal(timezone.now())
+    was = Seal.objects.get().signature
+    spare = chr(ord(was[-3]) + 1)  # 64 bytes leave four bits of the last character unread: A, Q, g or w
+    other = {
+        "a space": f" {was}",
+        "a mark put between": f"{was[:20]}!{was[20:]}",
+        "spare bits": f"{was[:-3]}{spare}==",
+        "more padding": f"{was}==",
+    }[change]
+    assert base64.urlsafe_b64decode(other) == base64.urlsafe_b64decode(was)
+    Seal.objects.update(signature=other)
+    assert found() == [("seal_changed", 1, 1)]
 
 
 def test_removed_and_exchanged_seals_are_found() -> None:
