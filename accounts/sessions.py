@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib.sessions.backends.base import SessionBase
+from django.db.models import Case, F, Value, When
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -45,6 +46,7 @@ class SessionStore(SessionBase):
         self._row: BrowserSession | None = None
         self.new_value: str | None = None
         self.is_over = False
+        self._made_here = ""  # the hash of the value by which this very request renewed the session
 
     def _data(self) -> dict[str, Any]:
         data: dict[str, Any] = self._get_session()  # type: ignore[attr-defined]  # Django's, not in the stubs
@@ -74,8 +76,11 @@ class SessionStore(SessionBase):
         """
         row, value = self.row, self.session_key or ""
         value_hash = token_hash(value)
-        if row is not None and row.is_due(value_hash, now) and not row.renew(token_hash(next_value(row.uuid, value)), now):
-            row = self._row = BrowserSession.alive(value_hash, now)
+        if row is not None and row.is_due(value_hash, now):
+            if row.renew(token_hash(next_value(row.uuid, value)), now):
+                self._made_here = row.value_hash
+            else:
+                row = self._row = BrowserSession.alive(value_hash, now)
         if row is None:
             return
         if row.previous_hash == value_hash and row.previous_until is None:
@@ -145,18 +150,21 @@ class SessionStore(SessionBase):
         return self.rotate(passed.sid, now, device=passed.device, amr=passed.amr, acr=passed.acr, auth_time=now)
 
     def rotate(self, sid: UUID, now: datetime, **proven: Any) -> BrowserSession:
-        """The session of this sid under a new value; every value before is dead at once. Refused SIGN_IN_OVER if it ended."""
+        """The session of this sid under a new value; every value before is dead at once. Refused SIGN_IN_OVER if it ended.
+
+        The one before it is what another request may have handed the browser meanwhile, so that its cookie is not deleted.
+        """
         row, new_value = self.row, secrets.token_urlsafe(32)
+        unsent = When(value_hash=self._made_here, then=Value(token_hash(self.session_key or "")))
         columns: dict[str, Any] = {
             "value_hash": token_hash(new_value),
-            "previous_hash": token_hash(self.session_key or ""),
             "previous_until": now,
             "renewed_at": now,
             "last_seen_at": now,
             **proven,
         }
         alive = BrowserSession.objects.filter(uuid=sid, ended_at=None, expires_at__gt=now)
-        if row is None or alive.update(**columns) != 1:
+        if row is None or alive.update(previous_hash=Case(unsent, default=F("value_hash")), **columns) != 1:
             raise Refused(Reason.SIGN_IN_OVER)
         for name, value in columns.items():
             setattr(row, name, value)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import demo
 from accounts.models import BrowserSession, SignIn
+from accounts.sessions import SessionStore
 from audit.models import Event
 from devices.models import Device, Kind
 from grants.models import RefreshFamily, RefreshToken
@@ -125,6 +126,37 @@ def test_a_step_up_in_the_very_request_that_renews(alice: Person) -> None:
     late.client.cookies["session"] = old
     answer = late.get("me")
     assert answer.status_code == 401 and "session" not in answer.cookies
+
+
+@pytest.mark.parametrize("moment", ["before it is answered", "while it is answered"])
+def test_a_page_that_renews_beside_a_step_up_does_not_sign_the_browser_out(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The page's answer has a value that the step-up has killed: what comes with it takes no newer cookie away."""
+    api, page = by_session(alice), Api()
+    handle, old = begin(api), api.client.cookies["session"].value
+    page.client.cookies["session"] = old
+
+    def renew() -> None:
+        BrowserSession.objects.update(renewed_at=timezone.now() - timedelta(minutes=16))
+        assert page.get("me").status_code == 200
+
+    rotate = SessionStore.rotate
+
+    def renewed_meanwhile(*arguments: Any, **proven: Any) -> BrowserSession:
+        renew()
+        return rotate(*arguments, **proven)
+
+    if moment == "while it is answered":
+        monkeypatch.setattr(SessionStore, "rotate", renewed_meanwhile)
+    else:
+        renew()
+    assert api.answer(handle, alice.app, alice.code(1)).status_code == 200
+    assert len({old, page.client.cookies["session"].value, api.client.cookies["session"].value}) == 3
+    answer = page.get("me")
+    assert answer.status_code == 401, "dead at once"
+    assert "session" not in answer.cookies, "but what was on its way with it does not take the new one away"
+    assert api.get("me").status_code == 200
 
 
 def test_a_bearer_gets_a_new_pair_of_the_same_family_and_the_old_token_is_dead(alice: Person) -> None:
