@@ -3,6 +3,7 @@
 The same on SQLite and PostgreSQL. Each round is another person, so that no earlier round answers for it.
 """
 
+import itertools
 import os
 import threading
 from collections import Counter
@@ -217,6 +218,30 @@ def test_wrong_codes_at_once_are_all_counted_or_refused() -> None:
         seen = outcomes(crowd.post(lambda api: api.answer(handles.pop(), person.app, wrong)))
     person.app.refresh_from_db()
     assert seen == {(401, "wrong_answer"): 5, (429, "too_many_attempts"): AT_ONCE - 5}, "a burst is worth no more than a series"
+    assert person.app.failures == 5
+    assert person.app.paused_until is not None and person.app.paused_until > timezone.now()
+
+
+def test_wrong_codes_from_everywhere_are_all_counted_or_refused() -> None:
+    """Two hundred guesses, each through a sign-in of its own, from another address and under another spelling of the name."""
+    person = make_person("totp", username="alice")
+    wrong, numbers, spellings = person.wrong_code(), itertools.count(), ["alice", "ALICE", "Alice", "\uff41lice"]
+
+    def guess(api: Api) -> Any:
+        number = next(numbers)
+        elsewhere = {"REMOTE_ADDR": f"10.2.{number}.1"}
+        body = {"username": spellings[number % 4], "password": person.password}
+        started = api.post("sign-ins", body, **elsewhere)
+        assert started.status_code == 201, started.content
+        given = {"sign_in": started.json()["sign_in"], "device": str(person.app.uuid), "answer": wrong}
+        return api.post("sign-ins/answer", given, **elsewhere)
+
+    seen: Counter[tuple[int, str]] = Counter()
+    with Crowd() as crowd:
+        for _ in range(4):
+            seen += outcomes(crowd.post(guess))
+    person.app.refresh_from_db()
+    assert seen == {(401, "wrong_answer"): 5, (429, "too_many_attempts"): 4 * AT_ONCE - 5}
     assert person.app.failures == 5
     assert person.app.paused_until is not None and person.app.paused_until > timezone.now()
 
