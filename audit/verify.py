@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.db import connection
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 
 from audit import ids, seals
 from audit.events import is_genuine, is_genuine_old
@@ -17,6 +20,7 @@ from audit.seals import Span
 from mfa_site.keyring import CannotOpen
 
 BATCH = 1000  # rows read at once
+LOOSE = ("uuid", "at", "actor", "person", "device", "sid", "about", "personal")  # which SQLite keeps as text of any spelling
 UNREADABLE = (ValueError, TypeError, AttributeError)  # what a value of a wrong kind in a row raises when it is read
 
 Row = TypeVar("Row", Event, Seal)
@@ -183,6 +187,8 @@ class Walk:
 
     def _judge(self, event: Event) -> str:
         try:
+            if not is_spelled_as_written(event):
+                return "changed"
             if is_genuine(event):
                 self.has_new_form = True
                 return ""
@@ -198,23 +204,36 @@ class Walk:
         self.report.acknowledged = minus(self.gaps, unnamed)
 
 
+def is_spelled_as_written(event: Event) -> bool:
+    """Whether the columns hold the very text that was written.
+
+    SQLite keeps a uuid, a time and JSON as any text that reads as the same value, but looks rows up by the text itself.
+    """
+    columns = ((column, getattr(event, f"raw_{column.name}", None)) for column in Event._meta.fields)
+    return all(
+        raw is None or raw == str(column.get_db_prep_value(getattr(event, column.name), connection)) for column, raw in columns
+    )
+
+
 def read(model: type[Row], upto: int) -> Iterator[tuple[int, Row | None]]:
     """Every row by its key up to this one, in batches; None for a row whose values cannot be read."""
     rows = model._default_manager.filter(pk__lte=upto).order_by("pk")
+    if model is Event and connection.vendor == "sqlite":
+        rows = rows.annotate(**{f"raw_{name}": Cast(name, TextField()) for name in LOOSE})
     batch = rows[:BATCH]
     while keys := list(batch.values_list("pk", flat=True)):
         try:
             found: dict[int, Row | None] = {row.pk: row for row in batch}
         except UNREADABLE:
-            found = {key: _one(model, key) for key in keys}
+            found = {key: _one(rows, key) for key in keys}
         for key in keys:
             if key in found:
                 yield key, found[key]
         batch = rows.filter(pk__gt=keys[-1])[:BATCH]
 
 
-def _one(model: type[Row], key: int) -> Row | None:
+def _one(rows: QuerySet[Row], key: int) -> Row | None:
     try:
-        return model._default_manager.filter(pk=key).first()
+        return rows.filter(pk=key).first()
     except UNREADABLE:
         return None
