@@ -160,7 +160,7 @@ def test_a_ring_that_lacks_no_stored_key_starts(service: Service) -> None:
     service.settings["KEYS"] = as_setting({**K2, **K1})
     assert service.manage("worker", "--once").returncode == 0
     with service.running(workers=1):
-        assert service.call("GET", "/readyz") == (200, {"database": "ok", "keyring": "ok"})
+        assert service.call("GET", "/readyz") == (200, {"database": "ok", "cache": "ok", "keyring": "ok"})
 
 
 def test_a_setting_that_stops_the_start_is_one_line_for_the_server_too(service: Service) -> None:
