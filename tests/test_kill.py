@@ -15,7 +15,6 @@ from typing import Any
 
 import pyotp
 import pytest
-from django.db import connection
 
 from audit.models import Event
 from devices.lifecycle import State
@@ -27,8 +26,7 @@ from tests.running import Service, as_setting, database_of_this_test
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Each takes a second or two; the hundred of them on the database that is meant for production.
-KILLS = int(os.environ.get("RACE_ROUNDS", "10")) // (1 if connection.vendor == "postgresql" else 4) or 1
+KILLS = int(os.environ.get("RACE_ROUNDS", "10"))
 API = "/api/v1"
 A_SIGN_IN = 0.12  # seconds that a sign-in takes, about; the kill comes at any moment of it
 Tried = tuple[int, Any]
