@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -13,7 +14,8 @@ class PasswordResets(models.Manager["PasswordReset"]):
     def usable(self, now: datetime) -> "QuerySet[PasswordReset]":
         """Not used, not over, the newest of an active person."""
         newer = PasswordReset.objects.filter(user=OuterRef("user_id"), pk__gt=OuterRef("pk"))
-        return self.filter(~Exists(newer), used_at=None, expires_at__gt=now, user__is_active=True)
+        active = get_user_model().objects.filter(pk=OuterRef("user_id"), is_active=True)
+        return self.filter(~Exists(newer), Exists(active), used_at=None, expires_at__gt=now)
 
 
 class PasswordReset(models.Model):
@@ -33,7 +35,5 @@ class PasswordReset(models.Model):
 
     def use(self, now: datetime) -> bool:
         """Used up, by this caller alone, if it is good and the person's password as it was read; else False."""
-        same = type(self.user).objects.filter(pk=OuterRef("user_id"), is_active=True, password=self.user.password)
-        newer = PasswordReset.objects.filter(user=OuterRef("user_id"), pk__gt=OuterRef("pk"))
-        won = PasswordReset.objects.filter(Exists(same), ~Exists(newer), pk=self.pk, used_at=None, expires_at__gt=now)
-        return won.update(used_at=now) == 1
+        same = get_user_model().objects.filter(pk=OuterRef("user_id"), password=self.user.password)
+        return PasswordReset.objects.usable(now).filter(Exists(same), pk=self.pk).update(used_at=now) == 1
