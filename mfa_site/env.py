@@ -49,6 +49,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`discouraged`",
         "`required`: security keys must ask for their PIN or finger; old U2F keys cannot",
     ),
+    "TEMPORARY_ACR": (
+        "`aal1`",
+        "what a temporary code opens: one's own security pages and enrolment, or with `aal2` everything",
+    ),
     "TRUSTED_PROXIES": ("`0`", "how many hops of `X-Forwarded-For` to believe"),
     "LOG_FORMAT": ("`text` in DEBUG, else `json`", "`text` or `json`"),
 }

@@ -45,6 +45,10 @@ for _origin in (BASE_URL, *RP_ORIGINS):
 USER_VERIFICATION = env.text("USER_VERIFICATION", "discouraged")
 if USER_VERIFICATION not in ("discouraged", "required"):
     raise ImproperlyConfigured(f"MFA_SITE_USER_VERIFICATION is {USER_VERIFICATION!r}; it can be discouraged or required.")
+TEMPORARY_ACR = env.text("TEMPORARY_ACR", "aal1")
+if TEMPORARY_ACR not in ("aal1", "aal2"):
+    raise ImproperlyConfigured(f"MFA_SITE_TEMPORARY_ACR is {TEMPORARY_ACR!r}; it can be aal1 or aal2.")
+YUBICO_URL = ""
 
 if env.text("TRUSTED_PROXIES", "0") not in map(str, range(10)):
     raise ImproperlyConfigured("MFA_SITE_TRUSTED_PROXIES is a number of hops, 0 for none, 9 at most.")
@@ -107,6 +111,7 @@ _email_url = env.text("EMAIL_URL", "console:" if DEVELOPMENT else "")
 HAS_MAIL = bool(_email_url)
 if HAS_MAIL:
     globals().update(env.email(_email_url))
+KINDS_OFF: frozenset[str] = frozenset()
 DEFAULT_FROM_EMAIL = env.email_from(_base.hostname or "")
 
 AUTH_USER_MODEL = "accounts.User"

@@ -134,7 +134,7 @@ def test_giving_back_never_goes_below_nothing() -> None:
 
 def test_only_wrong_answers_count_as_failures() -> None:
     for reason in Reason:
-        assert reason.is_wrong_answer is (reason.name.startswith(("CODE_", "ASSERTION_", "CREDENTIAL_"))), reason
+        assert reason.is_wrong_answer is (reason.name.startswith(("CODE_", "CODES_", "ASSERTION_", "CREDENTIAL_"))), reason
 
 
 def test_every_code_of_the_api_has_a_sentence() -> None:
