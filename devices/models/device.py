@@ -1,65 +1,24 @@
 """The one table of devices: what a person proves possession of."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Case, Exists, OuterRef, Q, When
-from django.db.models.functions import Greatest
 from django.utils import timezone
-from django_otp.models import Device as OtpDevice
 
-from devices.lifecycle import State, states_before
+from devices.lifecycle import State
+from devices.models.acts import DISABLE_AT, IN_USE, PENDING, Acts
+from devices.models.kind import SENT, Kind
+from devices.models.recovery_code import RecoveryCode
 from mfa_site import keyring
 from mfa_site.fields import MacField, SealedField
 
-if TYPE_CHECKING:
-    from devices.kinds import Proof
-
-PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
-PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
-PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
-DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
-HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 UNCONFIRMED_LIFE = timedelta(minutes=10)  # an enrolment begun and not confirmed
 
-PENDING = Q(state=State.ASSIGNED, serial="")  # an enrolment begun and not confirmed
-IN_USE = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))  # a hardware token handed out has a serial
 
-# Django has no UPDATE … RETURNING: counts the attempt and gives the row back in one statement. The fifth attempt in a row
-# holds the device until it is judged, so that a burst of parallel guesses is no larger than a series.
-_CLAIM = (
-    "UPDATE devices_device SET failures = failures + 1,"
-    " held_until = CASE WHEN failures + 1 >= %s THEN %s ELSE held_until END"
-    " WHERE uuid = %s AND failures < %s AND (paused_until IS NULL OR paused_until <= %s)"
-    " AND (held_until IS NULL OR held_until <= %s)"
-)
-_VALID = " AND (valid_from IS NULL OR valid_from <= %s) AND (valid_until IS NULL OR valid_until > %s)"
-CLAIM = _CLAIM + _VALID + " AND user_id = %s AND (state = 'active' OR state = 'assigned' AND serial <> '') RETURNING *"
-CLAIM_PENDING = _CLAIM + _VALID + " AND user_id = %s AND state = 'assigned' AND serial = '' RETURNING *"
-CLAIM_IN_STOCK = _CLAIM + _VALID + " AND user_id IS NULL AND state = 'in_stock' RETURNING *"
-
-
-class Kind(models.TextChoices):
-    """The closed set of kinds; `devices.kinds` has a module for each."""
-
-    TOTP = "totp", "TOTP"
-    HOTP = "hotp", "HOTP"
-    SMS = "sms", "SMS"
-    EMAIL = "email", "E-mail"
-    FIDO2 = "fido2", "FIDO2"
-    YUBIOTP = "yubiotp", "Yubico OTP"
-    RECOVERY = "recovery", "Recovery codes"
-    TEMPORARY = "temporary", "Temporary code"
-
-
-OATH = (Kind.TOTP, Kind.HOTP)  # codes that follow from a seed and a moving factor of the device's own
-SENT = (Kind.SMS, Kind.EMAIL)  # codes that we send
-
-
-class Device(OtpDevice):
+class Device(Acts):
     """One authenticator, bound to one person or in stock. `counter` is the highest moving factor accepted so far,
     and the next must be higher: the time step of a TOTP, the event counter of an HOTP, the number of a code that was sent,
     the signature counter of a security key, usage and session counter of a Yubico OTP."""
@@ -71,10 +30,8 @@ class Device(OtpDevice):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="devices"
     )
     kind = models.CharField(max_length=12, choices=Kind)
-    serial = models.CharField(max_length=64, blank=True)  # of hardware from a seed file, in capitals; blank for all else
     model = models.CharField(max_length=100, blank=True)
     batch = models.UUIDField(null=True, db_index=True)  # the seed file with which it came
-    state = models.CharField(max_length=10, choices=State, default=State.ASSIGNED)
     confirmed = models.GeneratedField(
         expression=Case(When(state=State.ACTIVE, then=True), default=False), output_field=models.BooleanField(), db_persist=True
     )
@@ -110,13 +67,7 @@ class Device(OtpDevice):
     backup_state = models.BooleanField(default=False)
     attestation = models.CharField(max_length=32, blank=True)
 
-    counter = models.BigIntegerField(default=-1)
-    failures = models.PositiveIntegerField(default=0)
-    paused_until = models.DateTimeField(null=True)
-    held_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
-    confirmed_at = models.DateTimeField(null=True)
-    last_used_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["user", "state"])]
@@ -235,124 +186,6 @@ class Device(OtpDevice):
     def ever_of(cls, user_id: int) -> models.QuerySet["Device"]:
         """Every device that the person ever had, whatever became of it; enrolments not confirmed are none."""
         return cls.objects.filter(user_id=user_id).exclude(PENDING)
-
-    # ---- what may happen to it, one statement each ---------------------------------------------------------------
-
-    @classmethod
-    def claim(cls, user_id: int, public_id: UUID, now: datetime, *, pending: bool = False) -> "Device | None":
-        """One attempt is counted and the row as it now is comes back, with `pending` of an enrolment not confirmed yet.
-
-        None for what is not this person's, not in use, paused or disabled. Counted before judging, so that parallel
-        guesses and faults cannot escape it.
-        """
-        return cls._claim(CLAIM_PENDING if pending else CLAIM, public_id, now, user_id)
-
-    @classmethod
-    def claim_in_stock(cls, public_id: UUID, now: datetime) -> "Device | None":
-        """The same for a token that belongs to nobody yet."""
-        return cls._claim(CLAIM_IN_STOCK, public_id, now)
-
-    @classmethod
-    def _claim(cls, statement: str, public_id: UUID, now: datetime, *owner: int) -> "Device | None":
-        moment, until = (connection.ops.adapt_datetimefield_value(value) for value in (now, now + HOLD))
-        parameters = [PAUSE_AT, until, uuid_parameter(public_id), DISABLE_AT, *[moment] * 4, *owner]
-        rows = list(cls.objects.raw(statement, parameters))  # read to its end, or SQLite waits
-        return rows[0] if rows else None
-
-    def give_back(self) -> None:
-        """The claim of an attempt that was no guess is taken back."""
-        Device.objects.filter(pk=self.pk).update(failures=Greatest(models.F("failures") - 1, 0), held_until=None)
-
-    def pause_after_wrong(self, now: datetime) -> timedelta | None:
-        """After a wrong answer: paused from the fifth in a row on, doubling; the pause, or None before that."""
-        if self.failures < PAUSE_AT:
-            return None
-        pause: timedelta = min(PAUSE_FIRST * 2 ** min(self.failures - PAUSE_AT, 10), PAUSE_LONGEST)
-        still = Q(failures__gte=PAUSE_AT)  # a right answer at the same moment has cleared them
-        Device.objects.filter(still, pk=self.pk).update(paused_until=now + pause, held_until=None)
-        return pause
-
-    def spend(self, proof: "Proof", now: datetime) -> bool:
-        """The proof's moving factor is used up and the failures forgotten; False if it was used already.
-
-        A hardware token that was handed out becomes active by its first right answer.
-        """
-        columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
-        if proof.backup_state is not None:
-            columns["backup_state"] = proof.backup_state
-        if self.state == State.ASSIGNED:
-            columns["confirmed_at"] = now
-        return self._won(IN_USE, proof, now, columns)
-
-    def activate(self, proof: "Proof", name: str, now: datetime) -> bool:
-        """The enrolment ends: active, with what the proof brought, its code used up; False if that happened already."""
-        return self._won(Q(state=State.ASSIGNED), proof, now, {"name": name, "confirmed_at": now, **proof.columns})
-
-    def take_from_stock(self, user_id: int, proof: "Proof", name: str, now: datetime) -> bool:
-        """The token is the person's and active, its code used up; False if somebody else has it by now."""
-        columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
-        columns |= {"name": name, "confirmed_at": now, "user_id": user_id}
-        return self._won(Q(state=State.IN_STOCK), proof, now, columns)
-
-    def spend_use(self, now: datetime) -> bool:
-        """One of its uses is gone and the failures are forgotten; False if none was left."""
-        return self._won(IN_USE & Q(uses_left__gt=0, valid_until__gt=now), None, now, {"uses_left": models.F("uses_left") - 1})
-
-    def _won(self, guard: Q, proof: "Proof | None", now: datetime, columns: dict[str, Any]) -> bool:
-        if proof is not None and proof.counter is not None:
-            guard &= Q(counter__lt=proof.counter)
-            columns["counter"] = proof.counter
-        changed: int = Device.objects.filter(guard, pk=self.pk, user_id=self.user_id).update(
-            state=State.ACTIVE, failures=0, paused_until=None, held_until=None, last_used_at=now, **columns
-        )
-        return changed == 1
-
-    def move(self, new: State, **columns: Any) -> bool:
-        """The device is in the new state if the move is legal from the one it is in now, in one statement."""
-        changed: int = Device.objects.filter(pk=self.pk, user_id=self.user_id, state__in=states_before(new)).update(
-            state=new, **columns
-        )
-        if changed:
-            self.state = new
-        return changed == 1
-
-    def retire(self) -> bool:
-        """Removed for good: nothing of it can answer any more, the row stays for the history."""
-        gone = {"secret": "", "secret_hash": "", "credential_id": None, "public_key": None, "address": ""}
-        return self.move(State.RETIRED, **gone)
-
-    def hand_out(self, user_id: int) -> bool:
-        """A token in stock is the person's, to be tried; False if somebody else has it by now."""
-        free = Device.objects.filter(pk=self.pk, state=State.IN_STOCK, user_id=None)
-        won: bool = free.update(state=State.ASSIGNED, user_id=user_id) == 1
-        if won:
-            self.state, self.user_id = State.ASSIGNED, user_id
-        return won
-
-    def hand_back(self) -> bool:
-        """A token with a serial is in stock again and nobody's; its moving factor and its drift stay."""
-        clean = {"user": None, "name": "", "failures": 0, "paused_until": None, "held_until": None, "confirmed_at": None}
-        return bool(self.serial) and self.move(State.IN_STOCK, **clean)
-
-
-class RecoveryCode(models.Model):
-    """One code of a set: its keyed hash, bound to the set's device, and when it was used."""
-
-    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="codes")
-    code_hash = MacField(max_length=64, unique=True)
-    spent_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return f"code {self.pk} of {self.device_id}"
-
-    def spend(self, now: datetime) -> bool:
-        """Used up by this caller alone; False if it was used already."""
-        return RecoveryCode.objects.filter(pk=self.pk, spent_at=None).update(spent_at=now) == 1
-
-
-def uuid_parameter(value: UUID) -> Any:
-    """A uuid as `.raw()` wants it: SQLite keeps the hex digits."""
-    return value if connection.features.has_native_uuid_field else value.hex
 
 
 def lock_pending(which: Q) -> list[int]:
