@@ -15,6 +15,9 @@ from devices.models import Device
 PAGE = 20
 
 SENTENCES: dict[str, str | Promise] = {
+    "claim_refused": _("A serial was entered with which no token was claimed"),
+    "code_not_sent": _("A code could not be sent to %(device)s"),
+    "device_resynced": _("%(device)s was lined up with two codes"),
     "answer_refused": _("A wrong answer for %(device)s"),
     "device_disabled": _("%(device)s was switched off after too many wrong answers"),
     "device_enrolled": _("%(device)s was added"),
@@ -44,6 +47,8 @@ SENTENCES: dict[str, str | Promise] = {
     "signed_in": _("Signed in with %(device)s"),
     "signed_out": _("Signed out"),
     "step_up_begun": _("A confirmation was begun"),
+    "temporary_code_issued": _("A temporary code was issued"),
+    "temporary_code_used": _("A temporary code was used"),
     "stepped_up": _("Confirmed with %(device)s"),
 }
 

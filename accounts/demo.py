@@ -16,7 +16,8 @@ from fido2.cose import ES256
 
 from accounts.hashers import CheapForLoadTests
 from accounts.models import User, normalised
-from devices.kinds import recovery, totp
+from devices import oath
+from devices.kinds import recovery
 from devices.lifecycle import State
 from devices.models import Device, Kind
 from mfa_site.site import this_site
@@ -104,15 +105,15 @@ def new_codes(user: User, now: datetime) -> list[str]:
     """A set of recovery codes, saved; the codes in clear."""
     row = Device(user=user, kind=Kind.RECOVERY, state=State.ACTIVE, created_at=now, confirmed_at=now)
     row.name = "Recovery codes"
-    codes: list[str] = recovery.begin(row, this_site(), now).shown["codes"]
+    codes = recovery.new_codes()
     recovery.store(row, codes)
     return codes
 
 
 def app(row: Device) -> tuple[Device, dict[str, Any]]:
     """An authenticator app."""
-    row.name, row.seed = "Authenticator app", secrets.token_bytes(totp.SEED_BYTES)
-    return row, {"otpauth_uri": totp.otpauth_uri(row, this_site())}
+    row.name, row.seed = "Authenticator app", secrets.token_bytes(oath.SEED_BYTES)
+    return row, {"otpauth_uri": oath.otpauth_uri(row, this_site())}
 
 
 def software_key(row: Device) -> tuple[Device, dict[str, Any]]:

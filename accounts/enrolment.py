@@ -8,19 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from accounts import policy, signin
+from accounts import answering, policy, signin
 from accounts.models import SignIn, User
 from accounts.signin import Grant, Granted
 from audit.events import record
 from devices import kinds
-from devices.kinds import Proof, Shown
+from devices.kinds import Ceremony, Proof, Shown
 from devices.lifecycle import State
-from devices.models import PENDING, UNCONFIRMED_LIFE, Device, Kind, forget_pending, lock_pending
+from devices.models import PENDING, UNCONFIRMED_LIFE, Device, forget_pending, lock_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import this_site
@@ -39,25 +39,27 @@ class Begun:
     shown: Shown
 
 
-def begin(user: User, kind: str, name: str, started_by: UUID, client: Client, now: datetime) -> Begun:
-    """A device of this kind waits for its confirmation by the same session or family."""
+def begin(user: User, kind: str, given: dict[str, str], started_by: UUID, client: Client, now: datetime) -> Begun:
+    """A device of this kind waits for its confirmation by the same session or family. `given`: its `name`, if the person has
+    one for it, and what the kind asks for; Refused MALFORMED for anything else."""
     with transaction.atomic():
-        device, shown = _new_device(user, kind, name, now)
-        device.save(force_insert=True)
-        ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, device=device, kept=shown.kept, started_by=started_by)
+        device, uuid = _new_device(user, kind, given, now), uuid4()
+        shown = kinds.module(kind).begin(device, Ceremony(uuid, user.uuid), this_site(), now)
+        columns: dict[str, Any] = {"uuid": uuid, "device": device, "kept": shown.kept, "started_by": started_by}
+        ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, **columns)
         record("enrolment_begun", client=client, person=user.uuid, device=device.uuid, sid=started_by, kind=kind)
     return Begun(ceremony, device, shown)
 
 
-def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: datetime) -> Begun:
+def begin_first(sign_in: SignIn, kind: str, given: dict[str, str], client: Client, now: datetime) -> Begun:
     """The same for the first device of a new account, inside its sign-in; an earlier choice is dropped."""
     if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
         raise Refused(Reason.WRONG_STATE)
     with transaction.atomic():
         # Locks in the order of every other transaction: device, person, sign-in; another order would deadlock.
         dropped = lock_pending(Q(pk=sign_in.device_id))
-        device, shown = _new_device(sign_in.user, kind, name, now)
-        device.save(force_insert=True)
+        device = _new_device(sign_in.user, kind, given, now)
+        shown = kinds.module(kind).begin(device, Ceremony(sign_in.uuid, sign_in.user.uuid), this_site(), now)
         if not sign_in.choose(device.pk, shown.kept, now):
             raise Refused(Reason.SIGN_IN_OVER)
         Device.objects.filter(pk__in=dropped).delete()
@@ -65,26 +67,37 @@ def begin_first(sign_in: SignIn, kind: str, name: str, client: Client, now: date
     return Begun(sign_in, device, shown)
 
 
-def _new_device(user: User, kind: str, name: str, now: datetime) -> tuple[Device, Shown]:
-    if kind not in Kind.values or kinds.module(kind).STANDS_IN:
+def _new_device(user: User, kind: str, given: dict[str, str], now: datetime) -> Device:
+    site = this_site()
+    module = dict(kinds.offered(site)).get(kind)
+    if module is None or given.keys() - {"name"} != set(module.ASKS):
         raise Refused(Reason.MALFORMED)
     forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
+    make_room(user)
+    device = Device(user=user, kind=kind, name=clean_name(given.get("name", "")), state=State.ASSIGNED, created_at=now)
+    module.fill(device, given, site)
+    device.save(force_insert=True)
+    return device
+
+
+def make_room(user: User) -> None:
+    """The person may have one device more, until the transaction ends; else Refused."""
     User.objects.select_for_update(no_key=True).get(pk=user.pk)  # or parallel ones would pass the limits together
     states = list(Device.objects.filter(user=user).exclude(state=State.RETIRED).values_list("state", "serial"))
     if states.count((State.ASSIGNED, "")) >= MOST_PENDING:
         raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(UNCONFIRMED_LIFE.total_seconds()))
     if len(states) >= MOST_DEVICES:
         raise Refused(Reason.TOO_MANY_DEVICES)
-    device = Device(user=user, kind=kind, name=clean_name(name), state=State.ASSIGNED, created_at=now)
-    return device, kinds.module(kind).begin(device, this_site(), now)
 
 
-def show_again(ceremony: SignIn, now: datetime) -> Begun:
-    """The enrolment in progress once more: the same seed, or a new challenge in place of the old one."""
+def show_again(ceremony: SignIn, now: datetime, *, again: bool = False) -> Begun:
+    """The enrolment in progress once more: the same seed, or a new challenge in place of the old one; the code that is on its
+    way, or another one where the person asks for it (`again`)."""
     device = Device.objects.select_related("user").filter(PENDING, pk=ceremony.device_id).first()
     if device is None:
         raise Refused(Reason.SIGN_IN_OVER)
-    shown = kinds.module(device.kind).begin(device, this_site(), now)
+    asked = Ceremony(ceremony.uuid, ceremony.person.uuid, ceremony.kept, again)
+    shown = kinds.module(device.kind).begin(device, asked, this_site(), now)
     if not ceremony.choose(device.pk, shown.kept, now):
         raise Refused(Reason.SIGN_IN_OVER)
     return Begun(ceremony, device, shown)
@@ -124,25 +137,32 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
     sign_in.device = pending
 
     def finish(device: Device, proof: Proof) -> Granted:
-        # Two such sign-ins at once: the row of the person decides which device is the first.
-        person = User.objects.select_for_update(no_key=True).get(pk=device.user_id or 0)
-        others = Device.ever_of(person.pk).exclude(pk=device.pk)
-        if others.exists() or person.enrol_until is None or now >= person.enrol_until:
-            raise Refused(Reason.SIGN_IN_OVER)
-        return signin.finish(sign_in, device, proof, grant, client, now)
+        return finish_first(sign_in, device, proof, grant, client, now)
 
     return _confirm(sign_in, given, finish, client, now)
+
+
+def finish_first(
+    sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime
+) -> Granted:
+    """Inside the transaction in which the first device became active: its sign-in is finished, once, if it is the first."""
+    # Two such sign-ins at once: the row of the person decides which device is the first.
+    person = User.objects.select_for_update(no_key=True).get(pk=device.user_id or 0)
+    others = Device.ever_of(person.pk).exclude(pk=device.pk)
+    if others.exists() or person.enrol_until is None or now >= person.enrol_until:
+        raise Refused(Reason.SIGN_IN_OVER)
+    return signin.finish(sign_in, device, proof, grant, client, now)
 
 
 def _confirm(
     ceremony: SignIn, given: Any, finish: Callable[[Device, Proof], Granted], client: Client, now: datetime
 ) -> Granted:
     assert ceremony.device is not None and ceremony.user is not None
-    claimed, kept = signin.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True)
+    claimed, kept = answering.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True)
     kind = kinds.module(claimed.kind)
     try:
-        proof = signin.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
-        with signin.giving_back(claimed), transaction.atomic():
+        proof = answering.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
+        with answering.giving_back(claimed), transaction.atomic():
             name = free_name(ceremony.user, claimed.name or kind.suggested_name(proof), claimed)
             if not claimed.activate(proof, name, now):
                 raise Refused(Reason.ANSWER_USED)

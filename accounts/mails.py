@@ -47,6 +47,18 @@ TOLD = {
             "New recovery codes were made for your account. Codes from before, if there were any, do not work any more."
         ),
     ),
+    "temporary_code_issued": (
+        gettext_lazy("a temporary code was issued"),
+        gettext_lazy("An administrator issued a temporary code with which your account can be opened without your devices."),
+    ),
+    "temporary_code_used": (
+        gettext_lazy("a temporary code was used"),
+        gettext_lazy("A temporary code was used to sign in to your account. Add a device, so that you need no other one."),
+    ),
+    "device_resynced": (
+        gettext_lazy("a device was lined up"),
+        gettext_lazy("%(device)s was lined up again with two of its codes."),
+    ),
     "password_changed": (gettext_lazy("your password was changed"), gettext_lazy("The password of your account was changed.")),
     "password_reset": (
         gettext_lazy("your password was changed"),

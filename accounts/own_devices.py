@@ -89,7 +89,8 @@ def lose(device: Device, client: Client, now: datetime) -> None:
 
 
 def remove(device: Device, client: Client, now: datetime) -> None:
-    """The device is retired and what it opened is ended; Refused LAST_DEVICE if no other could sign the person in.
+    """The device is retired, or in stock again if it came from there, and what it opened is ended; Refused LAST_DEVICE if no
+    other could sign the person in.
 
     The rows of the person's devices are locked, so that two at once cannot remove the last two.
     """
@@ -97,7 +98,8 @@ def remove(device: Device, client: Client, now: datetime) -> None:
         in_use = list(Device.of(device.user_id or 0).select_for_update())
         if not kinds.module(device.kind).STANDS_IN and not _that_sign_in(in_use, but=device):
             raise Refused(Reason.LAST_DEVICE)
-        if not device.retire():
+        # Hardware goes back to those who hand it out; it can be claimed again by whoever holds it.
+        if not (device.hand_back() if device.serial else device.retire()):
             raise Refused(Reason.NOT_FOUND)
         policy.end_what_it_opened(device, "device_removed", now)
         record("device_removed", client=client, person=owner(device), device=device.uuid, kind=device.kind)

@@ -12,11 +12,35 @@ from devices.kinds import Facts
 from devices.lifecycle import State
 from devices.models import Device
 from grants import refresh
+from mfa_site.proof import ACR, STEP_UP, STEP_UP_MAX_AGE, Needed, RequestProof
+
+WEAK = ACR[0]  # codes by e-mail and of an administrator
 
 
 def strength(methods: Iterable[str], facts: Facts) -> tuple[list[str], str]:
-    """`amr` (RFC 8176) and `acr` of a sign-in in which these methods and a device with these facts passed."""
-    return [*methods, *facts.amr, "mfa"], facts.acr
+    """`amr` (RFC 8176) and `acr` of a sign-in in which these methods and a device with these facts passed.
+
+    `mfa` is said only where the device counts as a second factor.
+    """
+    return [*methods, *facts.amr, *(["mfa"] if facts.acr != WEAK else [])], facts.acr
+
+
+def needed_to_enrol(user: User, proof: RequestProof) -> Needed:
+    """What adding a device needs: a fresh proof, and a strong one but for who has a temporary code or nothing stronger."""
+    if proof.acr == WEAK and ("tmp" in proof.amr or not has_strong(user)):
+        return {"max_age": STEP_UP_MAX_AGE}
+    return STEP_UP
+
+
+def is_strong(device: Device) -> bool:
+    """Whether its answer can be worth more than one's own security pages."""
+    return kinds.module(device.kind).ACR != WEAK
+
+
+def has_strong(user: User) -> bool:
+    """Whether the person could prove more than the weakest, recovery codes left out."""
+    rows = Device.of(user.pk)
+    return any(is_strong(row) and not row.is_disabled and not kinds.module(row.kind).STANDS_IN for row in rows)
 
 
 def in_order(devices: Iterable[Device], remembered: str = "") -> list[Device]:

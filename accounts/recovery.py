@@ -16,7 +16,6 @@ from devices.lifecycle import State
 from devices.models import Device, Kind
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
-from mfa_site.site import this_site
 
 FEW = 3  # codes left from which on a new set is suggested
 
@@ -49,7 +48,7 @@ def new_set(user: User, sid: UUID, name: str, client: Client, now: datetime) -> 
     """
     row = Device(user=user, kind=Kind.RECOVERY, state=State.ACTIVE, created_at=now, confirmed_at=now)
     row.name = clean_name(name) or str(recovery.TITLE)
-    codes: list[str] = recovery.begin(row, this_site(), now).shown["codes"]
+    codes = recovery.new_codes()
     try:
         with transaction.atomic():
             old = Device.objects.select_for_update().filter(user=user, kind=Kind.RECOVERY).exclude(state=State.RETIRED).first()

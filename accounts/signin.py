@@ -1,28 +1,24 @@
 """Signing in: password, then a device, then a grant. Pages and API call the same functions.
 
-Two commits a right answer: the claim (counted before it is judged), then everything that follows from it.
+How an answer is claimed, judged and used up is in `accounts.answering`; what follows from a right one is here.
 """
 
-import contextlib
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from django.db import Error, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils import timezone
 
-from accounts import credentials, known_browsers, policy
+from accounts import answering, credentials, known_browsers, policy
 from accounts.models import SignIn, User
 from audit.events import record
 from devices import kinds
-from devices.kinds import Proof, Shown
-from devices.lifecycle import State
+from devices.kinds import Ceremony, Proof, Shown
 from devices.models import Device, lock_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
@@ -30,8 +26,6 @@ from mfa_site.keyring import token_hash
 from mfa_site.site import this_site
 
 Granted = TypeVar("Granted")
-
-WAIT, WAITS = 0.02, 150  # seconds and times to wait for an attempt that is being judged: three seconds in all
 
 
 @dataclass(frozen=True)
@@ -103,27 +97,22 @@ def _person_unchanged(sign_in: SignIn) -> bool:
     return user is not None and user.is_active and user.password_mark() == sign_in.password_mark
 
 
-def choose(sign_in: SignIn, device: UUID, now: datetime) -> tuple[Device, Shown]:
-    """The device is chosen and what the client needs to answer it is shown; a new challenge replaces any other."""
+def choose(sign_in: SignIn, device: UUID, now: datetime, *, again: bool = True) -> tuple[Device, Shown]:
+    """The device is chosen and what the client needs to answer it is shown; a new challenge replaces any other.
+
+    Without `again` a code that is on its way to the person is not replaced by another one.
+    """
     if sign_in.state != SignIn.State.WAITING:
         raise Refused(Reason.WRONG_STATE)
     chosen = Device.objects.select_related("user").filter(uuid=device, user_id=sign_in.user_id).first()
     if chosen is None or not chosen.is_usable(now):
-        raise refusal(chosen, now)
-    shown = kinds.module(chosen.kind).challenge(chosen, this_site(), now)
+        raise answering.refusal(chosen, now)
+    kept = sign_in.kept if sign_in.device_id == chosen.pk else ""
+    ceremony = Ceremony(sign_in.uuid, sign_in.person.uuid, kept, again)
+    shown = kinds.module(chosen.kind).challenge(chosen, ceremony, this_site(), now)
     if not sign_in.choose(chosen.pk, shown.kept, now):
         raise Refused(Reason.SIGN_IN_OVER)
     return chosen, shown
-
-
-def refusal(device: Device | None, now: datetime) -> Refused:
-    """Why this device of the person cannot answer now."""
-    if device is None:
-        return Refused(Reason.NOT_FOUND)
-    if device.is_paused(now) and not device.is_disabled and device.paused_until:
-        wait = int((device.paused_until - now).total_seconds()) + 1
-        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, device=device.name)
-    return Refused(Reason.DEVICE_NOT_USABLE, device=device.name)
 
 
 def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
@@ -132,103 +121,7 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
     def then(used: Device, proof: Proof) -> Granted:
         return finish(sign_in, used, proof, grant, client, now)
 
-    return prove(sign_in, device, given, then, client, now)
-
-
-def prove(
-    sign_in: SignIn, device: UUID, given: Any, then: Callable[[Device, Proof], Granted], client: Client, now: datetime
-) -> Granted:
-    """A right answer is used up and `then` carried out with it, both or neither; everything else is Refused."""
-    if sign_in.state != SignIn.State.WAITING:
-        raise Refused(Reason.WRONG_STATE)
-    claimed, kept = claim(sign_in, device, given, client, now)
-    kind = kinds.module(claimed.kind)
-    proof = judge(sign_in, claimed, kept, given, client, now, kind.verify)
-    with giving_back(claimed), transaction.atomic():
-        if not kind.spend(claimed, proof, now):
-            raise Refused(Reason.ANSWER_USED, device=claimed.name)
-        return then(claimed, proof)
-
-
-def claim(
-    sign_in: SignIn, device: UUID, given: Any, client: Client, now: datetime, *, pending: bool = False
-) -> tuple[Device, str]:
-    """The attempt is counted and a challenge that may be answered once is taken, before any judging.
-
-    A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing. While the
-    attempt that decides about a pause is being judged, this one waits: its outcome decides whether this one may try.
-    """
-    for _attempt in range(WAITS):
-        claimed = _try_claim(sign_in, device, given, now, pending)
-        if claimed is not None:
-            return claimed, sign_in.kept
-        row = Device.objects.filter(uuid=device, user_id=sign_in.user_id).first()
-        if row is None or not row.may_be_claimed(now, pending=pending):
-            break
-        time.sleep(WAIT)
-        now = timezone.now()
-    refused = refusal(row, now)
-    record("answer_refused", client=client, person=sign_in.person.uuid, device=row and row.uuid, reason=refused.reason.name)
-    raise refused
-
-
-def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:
-    # One commit: the claim by itself, or with the challenge that is taken.
-    with transaction.atomic() if sign_in.kept else contextlib.nullcontext():
-        claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
-        if claimed is None:
-            return None
-        with giving_back(claimed):
-            kind = kinds.module(claimed.kind)
-            if type(given) is not kind.ANSWER:
-                raise Refused(Reason.MALFORMED)
-            if kind.KEPT_ONCE and (sign_in.device_id != claimed.pk or not sign_in.kept or not sign_in.take(now)):
-                raise Refused(Reason.NO_CHALLENGE)
-    claimed.user = sign_in.user
-    return claimed
-
-
-def judge(
-    sign_in: SignIn, device: Device, kept: str, given: Any, client: Client, now: datetime, verify: Callable[..., Proof]
-) -> Proof:
-    """What the answer proves. A wrong one stays counted; one that was used, and a fault of ours, give the claim back."""
-    try:
-        with giving_back(device):
-            return verify(device, given, kept, this_site(), now)
-    except Refused as refused:
-        with transaction.atomic():
-            if refused.reason.is_wrong_answer:
-                after_wrong(sign_in, device, refused.reason, client, now)
-            who, why = sign_in.person.uuid, refused.reason.name
-            record("answer_refused", client=client, person=who, device=device.uuid, reason=why, kind=device.kind)
-        refused.facts.setdefault("device", device.name or str(kinds.module(device.kind).TITLE))
-        raise
-
-
-@contextlib.contextmanager
-def giving_back(device: Device) -> Iterator[None]:
-    """Around what follows a claim: unless the answer is wrong, whatever goes wrong takes the claim back."""
-    try:
-        yield
-    except BaseException as error:
-        if not (isinstance(error, Refused) and error.reason.is_wrong_answer):
-            with contextlib.suppress(Error):  # the store is away: it stays counted, and the first fault is reported
-                device.give_back()
-        raise
-
-
-def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
-    """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
-    person = sign_in.person.uuid
-    # The device before the sign-in, as in every transaction: another order would deadlock.
-    if pause := device.pause_after_wrong(now):
-        act = "device_disabled" if device.is_disabled else "device_paused"
-        record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
-    if sign_in.count_wrong(now):
-        record("sign_in_refused", client=client, person=person, device=device.uuid, purpose=sign_in.purpose)
-    if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
-        policy.end_what_it_opened(device, "device_suspended", now)
-        record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)
+    return answering.prove(sign_in, device, given, then, client, now)
 
 
 def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
@@ -245,8 +138,8 @@ def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted],
     if not sign_in.is_step_up:
         about["known"] = bool(known_browsers.token_id(client.browsers, who))
     record(act, client=client, person=who, device=device.uuid, sid=sid, **about)
-    if facts.left is not None:
-        record("recovery_code_used", client=client, person=who, device=device.uuid, sid=sid, left=facts.left)
+    if facts.act:
+        record(facts.act, client=client, person=who, device=device.uuid, sid=sid, left=facts.left)
     return granted
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts import signin
+from accounts import answering, signin
 from accounts.models import SignIn, User
 from accounts.own_devices import owner
 from audit.events import record
@@ -26,7 +26,7 @@ def is_possible(device: Device, now: datetime) -> bool:
 def begin(user: User, device: Device, sid: UUID, client: Client, now: datetime) -> SignIn:
     """A test waits for an answer of this device, given by this session; Refused where the device cannot answer."""
     if not is_possible(device, now):
-        raise signin.refusal(device, now)
+        raise answering.refusal(device, now)
     return SignIn.begin(SignIn.Purpose.TEST, user, client, now, device=device, started_by=sid)
 
 
@@ -47,4 +47,4 @@ def answer(test: SignIn, device: Device, given: Any, client: Client, now: dateti
         record("device_tested", client=client, person=owner(used), device=used.uuid, sid=test.started_by, kind=used.kind)
         return proof
 
-    return signin.prove(test, device.uuid, given, then, client, now)
+    return answering.prove(test, device.uuid, given, then, client, now)

@@ -24,6 +24,7 @@ api = [
     path("devices", resource(GET=own.devices, POST=own.begin)),
     path("devices/<uuid:uuid>", resource(GET=own.one, PATCH=own.rename, DELETE=own.remove)),
     path("devices/<uuid:uuid>/confirm", resource(POST=own.confirm)),
+    path("devices/<uuid:uuid>/resync", resource(POST=own.resync)),
     path("devices/<uuid:uuid>/lost", resource(POST=own.lose)),
     path("recovery-codes", resource(POST=own.recovery_codes)),
     path("sessions", resource(GET=sessions.sessions, DELETE=sessions.end_others)),

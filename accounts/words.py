@@ -1,6 +1,7 @@
 """The sentence a person reads for each refusal: what happened and what to do, giving nothing away."""
 
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +31,20 @@ SENTENCES = {
     Reason.CODE_WRONG: _(
         "“%(device)s” shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."
     ),
+    Reason.CODE_SENT_WRONG: _("That is not the code that went to %(to)s last. Only the newest one counts."),
+    Reason.CODES_NOT_CONSECUTIVE: _(
+        "These are not two codes of “%(device)s” that follow each other. Enter one, then the very next that it shows."
+    ),
+    Reason.CODES_NOT_OF_SERIAL: _(
+        "That serial and these codes do not go together. Check the number on the back, and enter two codes that follow each "
+        "other."
+    ),
+    Reason.CODE_NO_YUBICO_OTP: _("That is not what a YubiKey types. Click into the field and touch “%(device)s”."),
+    Reason.CODE_OTHER_YUBIKEY: _("That was another YubiKey than “%(device)s”. Touch that one, or use another way."),
+    Reason.CODE_NOT_TEMPORARY: _("That is not your temporary code. It has 8 letters and digits; the newest one counts."),
+    Reason.TEMPORARY_CODE_USED: _("This code was already used. Ask your administrator for another one."),
+    Reason.NOT_SENT: _("The code could not be sent. Ask for another one, or use another way."),
+    Reason.UNAVAILABLE: _("That cannot be checked now, and nothing was counted. Try again in a moment, or use another way."),
     Reason.TOO_MANY_ATTEMPTS: _("Too many tries. Wait a few minutes and try again."),
     Reason.DEVICE_NOT_USABLE: _("“%(device)s” cannot be used now. Use another way, or ask your administrator."),
     Reason.NO_CHALLENGE: TOO_LATE,
@@ -55,12 +70,32 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.CODE_LENGTH:
         entered = ngettext("You entered %(given)d digit.", "You entered %(given)d digits.", facts["given"])
         return gettext("The code has %(digits)d digits.") % facts + " " + entered % facts
+    if refused.reason is Reason.CODE_WRONG and not facts.get("seconds"):
+        return gettext("That is not the next code of “%(device)s”. Press the button once more and enter what it shows.") % facts
+    if refused.reason is Reason.CODE_OUT_OF_SYNC:
+        return out_of_sync(facts)
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Too many tries with “%(device)s”. It works again in %(wait)s.") % facts
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "until" in refused.facts:
         return too_many(refused.retry_after or 1, **refused.facts)
     return str(SENTENCES.get(refused.reason, OTHERWISE)) % facts
+
+
+def out_of_sync(facts: dict[str, Any]) -> str:
+    """That a device is out of step, by how much where that is known, and how to line it up."""
+    seconds = facts.get("seconds", 0)
+    if not seconds:
+        pressed = gettext("“%(device)s” was pressed many times since it was last used.") % facts
+        return pressed + " " + gettext("Enter two codes in a row to line it up.")
+    facts = {**facts, "n": duration(abs(seconds))}
+    if seconds > 0:
+        said = gettext("The clock of “%(device)s” is about %(n)s ahead.") % facts
+    else:
+        said = gettext("The clock of “%(device)s” is about %(n)s behind.") % facts
+    if facts.get("can_resync"):
+        return said + " " + gettext("Enter two codes in a row to line it up.")
+    return said + " " + gettext("Let your phone set its clock by itself.")
 
 
 def too_many(seconds: int, until: datetime, known: bool | None = None) -> str:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
+from accounts.policy import WEAK
 from accounts.views import account
 from accounts.views.frame import signed_in_page
 from mfa_site.api import SAFE
@@ -24,7 +25,8 @@ class DeskSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether both factors were proven in this browser, by an active member of staff."""
         proof, user = proof_of(request), request.user
-        return proof is not None and proof.by == "session" and user.is_active and user.is_staff
+        strong = proof is not None and proof.by == "session" and proof.acr != WEAK
+        return strong and user.is_active and user.is_staff
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """The view behind the gate: strangers sign in first, changes need a proof of the last five minutes."""

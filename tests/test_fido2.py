@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from fido2 import cbor
 
 from accounts.models import User
-from devices.kinds import Proof, fido2
+from devices.kinds import Ceremony, Proof, fido2
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
@@ -25,6 +26,7 @@ from tests.soft_key import BE, BS, ED, UP, UV, SoftKey, b64, unb64
 
 pytestmark = pytest.mark.django_db
 
+FOR = Ceremony(uuid4(), uuid4())
 SITE = Site("localhost", frozenset({"http://localhost:8000"}), "MFA Site")
 VERIFIED = replace(SITE, user_verification="required")
 
@@ -33,7 +35,7 @@ def enrol(key: SoftKey, site: Site = SITE, **wrong: Any) -> tuple[Device, Proof]
     """A device with what the key's registration proved; `wrong` goes to the key."""
     user = make_person().user
     device = Device(user=user, kind="fido2", name="Key")
-    shown = fido2.begin(device, site, timezone.now())
+    shown = fido2.begin(device, FOR, site, timezone.now())
     proof = fido2.confirm(device, key.create(shown.shown["public_key"], **wrong), shown.kept, site, timezone.now())
     for column, value in {**proof.columns, "counter": proof.counter}.items():
         setattr(device, column, value)
@@ -44,7 +46,7 @@ def enrol(key: SoftKey, site: Site = SITE, **wrong: Any) -> tuple[Device, Proof]
 
 def sign_in(device: Device, key: SoftKey, site: Site = SITE, **wrong: Any) -> Proof:
     """What an assertion of the key proves."""
-    shown = fido2.challenge(device, site, timezone.now())
+    shown = fido2.challenge(device, FOR, site, timezone.now())
     return fido2.verify(device, key.get(shown.shown["public_key"], **wrong), shown.kept, site, timezone.now())
 
 
@@ -144,7 +146,7 @@ def test_user_verification_is_demanded_as_asked() -> None:
     assert reason_of(lambda: sign_in(device, key, VERIFIED)) is Reason.ASSERTION_NOT_VERIFIED
     assert sign_in(device, key, VERIFIED, flags=UP | UV).user_verified
     assert reason_of(lambda: enrol(SoftKey(), VERIFIED)) is Reason.ASSERTION_NOT_VERIFIED
-    shown = fido2.challenge(device, VERIFIED, timezone.now()).shown
+    shown = fido2.challenge(device, FOR, VERIFIED, timezone.now()).shown
     assert shown["public_key"]["userVerification"] == "required"
 
 
@@ -228,7 +230,7 @@ def test_transports_come_back_as_they_were_given_smart_card_included() -> None:
     key = SoftKey()
     key.transports = ["smart-card", "usb", "something-new", "usb"]
     device, _ = enrol(key)
-    shown = fido2.challenge(device, SITE, timezone.now()).shown["public_key"]
+    shown = fido2.challenge(device, FOR, SITE, timezone.now()).shown["public_key"]
     assert shown["allowCredentials"] == [
         {"type": "public-key", "id": b64(key.credential_id), "transports": ["smart-card", "something-new", "usb"]}
     ]
@@ -244,7 +246,7 @@ def test_strange_transports_are_left_out(given: Any) -> None:
 
 def test_creation_options_ask_for_what_was_decided() -> None:
     user = make_person("fido2").user
-    shown = fido2.begin(Device(user=user, kind="fido2"), SITE, timezone.now()).shown["public_key"]
+    shown = fido2.begin(Device(user=user, kind="fido2"), FOR, SITE, timezone.now()).shown["public_key"]
     assert [parameter["alg"] for parameter in shown["pubKeyCredParams"]] == [-7, -8, -257]
     assert shown["authenticatorSelection"]["residentKey"] == "discouraged"
     assert shown["authenticatorSelection"]["userVerification"] == "discouraged"

@@ -150,7 +150,7 @@ def test_an_enrolment_in_a_sign_in_that_is_over_leaves_no_device(api: Api, nora:
     handle, stale = read(api, nora)
     api.post("sign-ins/cancel", {"sign_in": handle})
     now = timezone.now()
-    assert reason_of(lambda: enrolment.begin_first(stale, "totp", "", CALLER, now)) is Reason.SIGN_IN_OVER
+    assert reason_of(lambda: enrolment.begin_first(stale, "totp", {}, CALLER, now)) is Reason.SIGN_IN_OVER
     assert not Device.objects.exists()
 
 
@@ -165,7 +165,7 @@ def signed_in(api: Api, person: Person, grant: str) -> Any:
 @pytest.mark.parametrize("grant", ["session", "token"])
 def test_an_enrolment_whose_session_just_ended_is_not_confirmed(api: Api, alice: Person, grant: str, how: str) -> None:
     row, now = signed_in(api, alice, grant), timezone.now()
-    begun = enrolment.begin(alice.user, "totp", "", row.uuid, CALLER, now)
+    begun = enrolment.begin(alice.user, "totp", {}, row.uuid, CALLER, now)
     before = {"ended_at": row.ended_at, "expires_at": row.expires_at}
     if how == "its device lost":
         Device.objects.filter(pk=alice.app.pk).update(state="lost")
@@ -191,7 +191,7 @@ def test_a_session_that_ends_while_its_enrolment_commits(
 ) -> None:
     """Two transactions, each open while the other comes: the later one waits, and neither deadlocks."""
     row, now, met = signed_in(Api(), alice, grant), timezone.now(), threading.Event()
-    begun = enrolment.begin(alice.user, "totp", "", row.uuid, CALLER, now)
+    begun = enrolment.begin(alice.user, "totp", {}, row.uuid, CALLER, now)
     code, stands, times = totp.code_now(begun.device, now), policy.stands, {}
 
     def slowly(*arguments: Any) -> bool:
@@ -237,7 +237,7 @@ def test_a_session_that_ends_while_its_enrolment_commits(
 
 def test_an_enrolment_that_is_over_is_not_shown_again_nor_confirmed(alice: Person) -> None:
     now = timezone.now()
-    begun = enrolment.begin(alice.user, "totp", "", signed_in(Api(), alice, "token").uuid, CALLER, now)
+    begun = enrolment.begin(alice.user, "totp", {}, signed_in(Api(), alice, "token").uuid, CALLER, now)
     SignIn.objects.filter(pk=begun.sign_in.pk).update(state="finished")
     assert reason_of(lambda: enrolment.show_again(begun.sign_in, now)) is Reason.SIGN_IN_OVER
     code = totp.code_now(begun.device, now)

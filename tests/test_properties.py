@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TransactionTestCase
 
 from accounts.models import BrowserSession, SignIn
-from devices.kinds import totp
+from devices import oath
 from grants.models import RefreshFamily
 from tests.conftest import Api, make_person
 
@@ -69,7 +69,7 @@ class AnyOrder(TransactionTestCase):
             return
         next_step = (granted[-1] + 1) if granted else step
         wanted = {"right": next_step, "right again": granted[-1] if granted else next_step, "wrong": step - 50}[event]
-        given: Any = totp._totp(person.app).generate_otp(wanted)
+        given: Any = oath.at(person.app, wanted)
         answer = api.answer(handle, person.app, given)
         if answer.status_code == 200:
             assert event != "wrong" and person.user.is_active

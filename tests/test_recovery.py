@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from accounts import demo
 from accounts.models import BrowserSession, SignIn
 from audit.models import Event
+from devices import typed_codes
 from devices.kinds import recovery, totp
 from devices.models import Device, Kind, RecoveryCode
 from grants.models import RefreshFamily
@@ -61,7 +62,7 @@ def events(act: str) -> list[Event]:
 
 SEPARATORS = st.text(st.sampled_from(" -\t–—‑ "), max_size=3)
 CODES = st.binary(min_size=10, max_size=10).map(
-    lambda drawn: "".join(recovery.ALPHABET[int.from_bytes(drawn, "big") >> (5 * place) & 31] for place in range(16))
+    lambda drawn: "".join(typed_codes.ALPHABET[int.from_bytes(drawn, "big") >> (5 * place) & 31] for place in range(16))
 )
 
 
@@ -79,7 +80,7 @@ def test_however_it_is_typed_it_is_the_same_code(code: str, data: st.DataObject)
 @given(typed=st.text(max_size=60))
 def test_anything_else_is_refused_or_a_code(typed: str) -> None:
     try:
-        assert set(recovery.clean(typed)) <= set(recovery.ALPHABET) and len(recovery.clean(typed)) == 16
+        assert set(recovery.clean(typed)) <= set(typed_codes.ALPHABET) and len(recovery.clean(typed)) == 16
     except Refused as refused:
         assert refused.reason is Reason.CODE_NOT_OF_SET
 
@@ -157,7 +158,7 @@ def test_a_set_has_ten_different_codes_of_80_bits(alice: Person) -> None:
     codes = new_set(signed_in(alice), alice)
     assert len(set(codes)) == 10
     for code in codes:
-        assert len(code) == 19 and set(code.replace("-", "")) <= set(recovery.ALPHABET)
+        assert len(code) == 19 and set(code.replace("-", "")) <= set(typed_codes.ALPHABET)
     listed = signed_in(alice).get("devices").json()["devices"]
     assert [(row["kind"], row["name"], row["state"]) for row in listed][1:] == [("recovery", "Recovery codes", "active")]
     assert events("recovery_codes_made")[0].about == {"replaced": False}

@@ -1,16 +1,18 @@
 """TOTP against RFC 6238's own numbers, through our `verify`."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
-from devices.kinds import totp
+from devices.kinds import Ceremony, totp
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
 from tests.conftest import make_person
 
+FOR = Ceremony(uuid4(), uuid4())
 SITE = Site("localhost", frozenset({"http://localhost:8000"}), "MFA Site")
 
 # RFC 6238 appendix B: the three keys have 20, 32 and 64 bytes.
@@ -106,8 +108,9 @@ def test_what_is_no_code_is_told_apart(typed: str, reason: Reason) -> None:
 @pytest.mark.django_db
 def test_a_new_app_gets_160_bits_and_a_uri_that_says_who_and_where() -> None:
     row = Device(user=make_person(username="ada").user, kind="totp", name="App")
-    shown = totp.begin(row, SITE, timezone.now()).shown
+    totp.fill(row, {}, SITE)
+    shown = totp.begin(row, FOR, SITE, timezone.now()).shown
     assert len(row.seed) == 20 and len(shown["secret"]) == 32
     assert shown["otpauth_uri"] == f"otpauth://totp/MFA%20Site:ada?secret={shown['secret']}&issuer=MFA%20Site"
     assert row.secret.startswith("v1.") and shown["secret"] not in row.secret
-    assert totp.begin(row, SITE, timezone.now()).shown == shown, "shown again it is the same"
+    assert totp.begin(row, FOR, SITE, timezone.now()).shown == shown, "shown again it is the same"

@@ -11,6 +11,7 @@ from accounts import signin, try_out
 from accounts.models import BrowserSession, SignIn
 from accounts.words import it_works
 from audit.models import Event
+from devices import oath
 from devices.kinds import Proof, totp
 from devices.models import Device
 from mfa_site.client import Client
@@ -115,7 +116,7 @@ def test_a_stale_proof_will_do_and_is_as_stale_afterwards(alice: Person) -> None
 )
 def test_what_a_code_tells_of_the_clock(alice: Person, moment: int, step: int, said: str | None) -> None:
     now = datetime.fromtimestamp(moment, UTC)
-    code = totp._totp(alice.app).at(step * 30)
+    code = oath.at(alice.app, step)
     told = it_works(alice.app, totp.verify(alice.app, code, "", this_site(), now))
     assert told.startswith("It works.")
     assert (said or "right answer.") in told and ("clock" in told) == bool(said)

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import enrolment, own_devices, recovery
+from accounts import enrolment, lining_up, own_devices, policy, recovery
 from accounts.api import shapes
 from accounts.api.sign_ins import begun_answer
 from accounts.models import User
@@ -16,7 +16,7 @@ from devices.models import Device, Kind
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP, check, needs
+from mfa_site.proof import STEP_UP, RequestProof, check, needs
 
 Listed = TypeVar("Listed", Device, Session)
 PAGE = 50
@@ -59,29 +59,43 @@ def page(request: HttpRequest, rows: list[Listed]) -> tuple[list[Listed], str | 
     return rows[:limit], str(rows[limit - 1].uuid) if len(rows) > limit else None
 
 
-@needs(**STEP_UP)
+def may_enrol(request: HttpRequest) -> RequestProof:
+    """The proof with which a device may be added; Refused STEP_UP_NEEDED where it is too old or too weak."""
+    return check(request, **policy.needed_to_enrol(person(request), check(request)))
+
+
+@needs()
 def begin(request: HttpRequest) -> HttpResponse:
-    """`POST devices`: an enrolment is begun; what the person must see is shown once. A set of codes is ready at once."""
-    given = api.body(request, {"kind": str, "name?": str})
+    """`POST devices`: an enrolment is begun; what the person must see is shown once. A set of codes is ready at once, and so is
+    a hardware token that two of its codes claim."""
+    may_enrol(request)
+    given = api.body(request, shapes.NEW_DEVICE)
     now = timezone.now()
+    if "serial" in given:
+        answers = shapes.two_codes(given)
+        device = lining_up.claim(person(request), given, answers, client(request), now)
+        return api.answer({"device": shapes.device(device, now), "expires_in": None}, status=201)
     if given["kind"] == Kind.RECOVERY:
         device, codes = recovery.new_set(person(request), check(request).sid, given.get("name", ""), client(request), now)
         return api.answer({"device": shapes.device(device, now), "expires_in": None, "codes": codes}, status=201)
-    begun = enrolment.begin(person(request), given["kind"], given.get("name", ""), check(request).sid, client(request), now)
+    kind, sid = given.pop("kind"), check(request).sid
+    begun = enrolment.begin(person(request), kind, given, sid, client(request), now)
     return begun_answer(begun, now)
 
 
-@needs(**STEP_UP)
+@needs()
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """`POST recovery-codes`: a new set in place of any other, shown once."""
+    may_enrol(request)
     api.body(request, {})
     _device, codes = recovery.new_set(person(request), check(request).sid, "", client(request), timezone.now())
     return api.answer({"codes": codes}, status=201)
 
 
-@needs(**STEP_UP)
+@needs()
 def confirm(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/confirm`: a right answer makes the device active."""
+    may_enrol(request)
     given = api.body(request, {"answer": (str, dict)})
     now = timezone.now()
     ceremony = enrolment.in_progress(person(request), check(request).sid, now, device__uuid=uuid)
@@ -119,3 +133,12 @@ def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
     check(request, **own_devices.needed_to_lose(device))
     own_devices.lose(device, client(request), timezone.now())
     return api.answer(shapes.device(device, timezone.now()))
+
+
+@needs()
+def resync(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`POST devices/<uuid>/resync`: two consecutive codes have lined the device up; they are proof enough."""
+    given = api.body(request, {"answers": list})
+    now = timezone.now()
+    device = lining_up.resync(own_devices.one(person(request), uuid), shapes.two_codes(given), client(request), now)
+    return api.answer(shapes.device(device, now))

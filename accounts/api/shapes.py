@@ -5,9 +5,21 @@ from typing import Any
 from uuid import UUID
 
 from accounts.models import SignIn, User
+from devices.addresses import masked
 from devices.models import Device, Kind
+from mfa_site.api import Shape
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import RequestProof
+
+NEW_DEVICE: Shape = {"kind": str, "name?": str, "address?": str, "serial?": str, "answers?": list}
+
+
+def two_codes(given: dict[str, Any]) -> list[str]:
+    """The two codes of a call that brings them; Refused MALFORMED for anything else."""
+    answers = given.pop("answers", None)
+    if type(answers) is not list or len(answers) != 2 or any(type(answer) is not str for answer in answers):
+        raise Refused(Reason.MALFORMED, detail="answers is an array of two strings.")
+    return answers
 
 
 def moment(value: datetime | None) -> str | None:
@@ -34,7 +46,7 @@ def device(row: Device, now: datetime) -> dict[str, Any]:
         "created_at": moment(row.created_at),
         "transports": row.transports if key else None,
         "synced": row.backup_eligible if key else None,
-        "sent_to": None,
+        "sent_to": masked(row.address) if row.address else None,
     }
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import enrolment, known_browsers, signin
+from accounts import enrolment, known_browsers, lining_up, signin
 from accounts.api import shapes
 from accounts.models import BrowserSession
 from accounts.sessions import session_of
@@ -46,12 +46,19 @@ def answer(request: HttpRequest) -> HttpResponse:
 
 
 def enrol(request: HttpRequest) -> HttpResponse:
-    """`POST sign-ins/enrol`: the first device of a new account is begun."""
-    given = api.body(request, {"sign_in": str, "kind": str, "name?": str})
-    now = timezone.now()
-    sign_in = signin.by_handle(given["sign_in"], asker(request), now)
-    begun = enrolment.begin_first(sign_in, given["kind"], given.get("name", ""), client(request), now)
-    return begun_answer(begun, now)
+    """`POST sign-ins/enrol`: the first device of a new account is begun; a hardware token that two of its codes claim signs in
+    at once."""
+    given = api.body(request, {"sign_in": str, "grant?": str, **shapes.NEW_DEVICE})
+    now, caller = timezone.now(), client(request)
+    wanted = given.pop("grant", None)
+    if wanted not in (None, *GRANTS) or (wanted and "serial" not in given):
+        raise Refused(Reason.MALFORMED)
+    sign_in = signin.by_handle(given.pop("sign_in"), asker(request), now)
+    if "serial" in given:
+        answers = shapes.two_codes(given)
+        grant = granting(request, wanted, caller, now)
+        return api.answer(lining_up.claim_first(sign_in, given, answers, grant, caller, now))
+    return begun_answer(enrolment.begin_first(sign_in, given.pop("kind"), given, caller, now), now)
 
 
 def confirm(request: HttpRequest) -> HttpResponse:

@@ -133,7 +133,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
 
     def begun() -> enrolment.Begun:
         ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
-        return enrolment.show_again(ceremony, now) if ceremony else enrolment.begin(user, kind, "", sid, caller, now)
+        return enrolment.show_again(ceremony, now) if ceremony else enrolment.begin(user, kind, {}, sid, caller, now)
 
     def confirmed(given: object) -> HttpResponse:
         ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import enrolment, known_browsers, policy, signin
+from accounts import answering, enrolment, known_browsers, policy, signin
 from accounts.forms import SignInForm, answer_form
 from accounts.models import SignIn
 from accounts.sessions import session_of
@@ -150,7 +150,7 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
         row = Device.objects.filter(uuid=device, user=sign_in.person).first()
         if row is None or not row.is_paused(timezone.now()):
             raise
-        return over(request, sign_in.uuid, sign_in.purpose, sentence(signin.refusal(row, timezone.now())))
+        return over(request, sign_in.uuid, sign_in.purpose, sentence(answering.refusal(row, timezone.now())))
 
 
 def ask(
@@ -242,7 +242,7 @@ def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
 
     def begun() -> enrolment.Begun:
         chosen = Device.objects.filter(pk=sign_in.device_id, kind=kind).exists()
-        return enrolment.show_again(sign_in, now) if chosen else enrolment.begin_first(sign_in, kind, "", caller, now)
+        return enrolment.show_again(sign_in, now) if chosen else enrolment.begin_first(sign_in, kind, {}, caller, now)
 
     def confirmed(given: object) -> HttpResponse:
         pending = Device.objects.filter(pk=sign_in.device_id, kind=kind).first()

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from accounts import own_devices, signin, try_out
+from accounts import answering, own_devices, try_out
 from accounts.api.own import person
 from accounts.models import SignIn
 from accounts.views.frame import say, signed_in_page
@@ -55,7 +55,7 @@ def answer(request: HttpRequest, device: UUID, uuid: UUID) -> HttpResponse:
     if SignIn.objects.filter(uuid=uuid, device=row, started_by=sid, state=SignIn.State.FINISHED).exists():
         return redirect("device", device)  # a second click; the first has said that it works
     row.refresh_from_db()
-    why = "" if row.is_usable(timezone.now()) else sentence(signin.refusal(row, timezone.now()))
+    why = "" if row.is_usable(timezone.now()) else sentence(answering.refusal(row, timezone.now()))
     return over(request, row, why, 401)
 
 

@@ -23,7 +23,7 @@ from fido2.cose import CoseKey
 from fido2.webauthn import AttestationObject, AuthenticatorData
 
 from devices import aaguids
-from devices.kinds import Facts, Proof, Shown, spend_counter
+from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync, spend_counter
 from devices.models import Device, Kind
 from mfa_site.api import load
 from mfa_site.errors import Reason, Refused
@@ -35,7 +35,11 @@ ABOUT = _("A small key for USB, NFC or Bluetooth, your phone, or the lock of thi
 ANSWER = dict
 KEPT_ONCE = True
 STRENGTH = 40
+ACR = "phr"
 STANDS_IN = False
+ASKS = ()
+SENDS = False
+AFTERWARDS = ""
 
 ALGORITHMS = (-7, -8, -257)  # ES256, EdDSA, RS256 (Windows Hello needs it), in this order of preference
 TIMEOUT_MS = 120_000  # the browser's; the challenge itself lives as long as the sign-in
@@ -46,7 +50,16 @@ TRANSPORT = re.compile(r"\A[a-z0-9-]{1,20}\Z")
 FLAG = AuthenticatorData.FLAG
 
 
-def begin(device: Device, site: Site, now: datetime) -> Shown:
+def is_offered(site: Site) -> bool:
+    """Anybody can add a key."""
+    return True
+
+
+def fill(device: Device, given: dict[str, str], site: Site) -> None:
+    """Nothing: the registration brings all that there is to keep."""
+
+
+def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
     """Creation options for this person, who must not register a key twice; the challenge is kept."""
     person: Any = device.user
     registered = Device.objects.filter(~Q(credential_id=None), user=person, kind=Kind.FIDO2).order_by("-id")[:MAX_KEYS]
@@ -72,7 +85,7 @@ def begin(device: Device, site: Site, now: datetime) -> Shown:
     return Shown({"public_key": options}, wanted)
 
 
-def challenge(device: Device, site: Site, now: datetime) -> Shown:
+def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
     """Request options for this one key; the challenge is kept."""
     wanted = _challenge()
     hints = ["security-key"] if set(device.transports) & {"usb", "nfc", "ble", "smart-card"} else []
@@ -145,10 +158,10 @@ def confirm(device: Device, answer: dict[str, Any], kept: str, site: Site, now: 
 def facts(device: Device, proof: Proof) -> Facts:
     """Phishing-resistant; hardware where the key cannot leave it, software where it is synced."""
     kept_in = "swk" if device.backup_eligible else "hwk"
-    return Facts((kept_in, "user") if proof.user_verified else (kept_in,), "phr")
+    return Facts((kept_in, "user") if proof.user_verified else (kept_in,), ACR)
 
 
-spend = spend_counter
+spend, can_resync, resync = spend_counter, never, no_resync
 
 
 def suggested_name(proof: Proof) -> str:

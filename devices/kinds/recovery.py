@@ -4,15 +4,13 @@ A set is one device; its codes are rows of their own with keyed hashes. They sta
 forgotten, and lead to enrolling one.
 """
 
-import base64
-import secrets
-import unicodedata
 from datetime import datetime
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from devices.kinds import Facts, Proof, Shown
+from devices import typed_codes
+from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync
 from devices.models import Device, RecoveryCode
 from mfa_site import keyring
 from mfa_site.errors import Reason, Refused
@@ -24,22 +22,33 @@ ABOUT = _("Ten codes on paper, for the day on which you have no device at hand."
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 1
+ACR = "aal2"
 STANDS_IN = True
+ASKS = ()
+SENDS = False
+AFTERWARDS = "recovery-code-used"
 
 CODES = 10
 CODE_BYTES = 10  # 80 bits; NIST asks for 64 at least where the hash is fast
-GROUP = 4  # characters that people read at a time
-# Crockford's base 32: no letter that looks like a digit, and no u.
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-TO_OURS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET)
-LOOK_ALIKES = str.maketrans("oil", "011")
-CHARACTERS = CODE_BYTES * 8 // 5
-LONGEST = 200  # characters that are looked at; with every separator one can think of a code is shorter
 
 
-def begin(device: Device, site: Site, now: datetime) -> Shown:
+def is_offered(site: Site) -> bool:
+    """A set has pages of its own."""
+    return False
+
+
+def fill(device: Device, given: dict[str, str], site: Site) -> None:
+    """Nothing: the codes are rows of their own."""
+
+
+def new_codes() -> list[str]:
     """Ten new codes, to be shown once; `store` keeps their hashes."""
-    return Shown({"codes": [_new_code() for _number in range(CODES)]})
+    return [typed_codes.new(CODE_BYTES) for _number in range(CODES)]
+
+
+def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
+    """Nothing: whoever makes a set shows it."""
+    return Shown()
 
 
 def store(device: Device, codes: list[str]) -> None:
@@ -48,7 +57,7 @@ def store(device: Device, codes: list[str]) -> None:
     RecoveryCode.objects.bulk_create(RecoveryCode(device=device, code_hash=_hash(device, clean(code))) for code in codes)
 
 
-def challenge(device: Device, site: Site, now: datetime) -> Shown:
+def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
     """Nothing: the person has the codes."""
     return Shown()
 
@@ -64,6 +73,7 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
 
 
 confirm = verify  # nobody is asked: a set is active as soon as it is made
+can_resync, resync = never, no_resync
 
 
 def spend(device: Device, proof: Proof, now: datetime) -> bool:
@@ -81,7 +91,7 @@ def suggested_name(proof: Proof) -> str:
 
 def facts(device: Device, proof: Proof) -> Facts:
     """NIST's look-up secret, and how many codes are left."""
-    return Facts(("rc",), "aal2", left=unspent(device).count())
+    return Facts(("rc",), ACR, left=unspent(device).count(), act="recovery_code_used")
 
 
 def unspent(device: Device) -> QuerySet[RecoveryCode]:
@@ -100,16 +110,10 @@ def are_of(device: Device, codes: list[str]) -> bool:
 
 def clean(answer: str) -> str:
     """The code as it was made, from any case, with look-alikes put right, without spaces and dashes; else Refused."""
-    typed = (char for char in answer[:LONGEST] if not char.isspace() and unicodedata.category(char) != "Pd")
-    code = "".join(typed).lower().translate(LOOK_ALIKES)
-    if len(answer) > LONGEST or len(code) != CHARACTERS or set(code) - set(ALPHABET):
+    code = typed_codes.clean(answer, CODE_BYTES)
+    if not code:
         raise Refused(Reason.CODE_NOT_OF_SET)
     return code
-
-
-def _new_code() -> str:
-    code = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode().translate(TO_OURS)
-    return "-".join(code[start : start + GROUP] for start in range(0, CHARACTERS, GROUP))
 
 
 def _hash(device: Device, code: str) -> str:

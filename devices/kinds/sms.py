@@ -1,0 +1,87 @@
+"""SMS: a code sent to a phone number. NIST calls it restricted (SP 800-63B-4 3.1.3.3): off unless a sender is set.
+
+The code number n of a device is HOTP(seed, n): no code is stored or queued, and a ceremony keeps the number. The moving factor
+is that number, so that a code is used once and only in the ceremony for which it was sent; asking anew replaces it.
+"""
+
+import secrets
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from devices import addresses, oath, sending
+from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync, spend_counter
+from devices.models import Device
+from mfa_site.errors import Reason, Refused
+from mfa_site.site import Site
+
+TITLE = _("Text message")
+HINT = _("Enter the code that we send to your phone.")
+ABOUT = _("A code as a text message. It needs no app, but it is easier to intercept: add something stronger if you can.")
+ANSWER = str
+KEPT_ONCE = False  # the code stays until the fifth wrong answer ends the ceremony
+STRENGTH = 10
+ACR = "aal2"
+STANDS_IN = False
+ASKS = ("address",)
+SENDS = True
+AFTERWARDS = ""
+
+DIGITS = 6
+
+
+def is_offered(site: Site) -> bool:
+    """Where a sender is set."""
+    return "sms" not in site.off
+
+
+def fill(device: Device, given: dict[str, str], site: Site) -> None:
+    """The new device has a phone number in E.164 and a seed; Refused MALFORMED for what is no mobile number."""
+    device.address, device.digits = addresses.phone(given["address"]), DIGITS
+    device.seed = secrets.token_bytes(oath.SEED_BYTES)
+
+
+def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
+    """As to sign in: who has the code has the phone."""
+    return challenge(device, ceremony, site, now)
+
+
+def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
+    """A code is on its way, or still the one before where no other is asked for; the person sees where to.
+
+    Refused TOO_MANY_ATTEMPTS too soon after the one before, UNAVAILABLE without a sender.
+    """
+    kept = ceremony.kept
+    if not kept or ceremony.again:
+        kept = str(sending.send(device, ceremony.uuid, ceremony.person, now))
+    return Shown({"sent_to": addresses.masked(device.address)}, kept)
+
+
+def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
+    """The proof carries the code's number. Refused: NO_CHALLENGE where none was sent, NOT_SENT, for right and wrong ones alike,
+    where it certainly did not go out, CODE_…, or ANSWER_USED."""
+    if not kept:
+        raise Refused(Reason.NO_CHALLENGE)
+    code, number = oath.one_code(answer, device.digits), int(kept)
+    if device.unsent == number:
+        raise Refused(Reason.NOT_SENT)
+    if oath.first_match(device, [code], range(number, number + 1)) is None:
+        raise Refused(Reason.CODE_SENT_WRONG, to=addresses.masked(device.address))
+    if number <= device.counter:
+        raise Refused(Reason.ANSWER_USED)
+    return Proof(counter=number)
+
+
+confirm = verify
+spend = spend_counter
+can_resync, resync = never, no_resync
+
+
+def suggested_name(proof: Proof) -> str:
+    """The kind's own name; the number is nobody's business who looks over a shoulder."""
+    return str(TITLE)
+
+
+def facts(device: Device, proof: Proof) -> Facts:
+    """A code to the phone network (RFC 8176)."""
+    return Facts(("sms",), ACR)
