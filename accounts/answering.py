@@ -118,14 +118,19 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
     """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
     person = sign_in.person.uuid
     # The device before the sign-in, as in every transaction: another order would deadlock.
-    if pause := device.pause_after_wrong(now):
-        act = "device_disabled" if device.is_disabled else "device_paused"
-        record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
+    rest(device, person, client, now)
     if sign_in.count_wrong(now):
         record("sign_in_refused", client=client, person=person, device=device.uuid, purpose=sign_in.purpose)
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
         policy.end_what_it_opened(device, "device_suspended", now)
         record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)
+
+
+def rest(device: Device, person: UUID, client: Client, now: datetime) -> None:
+    """After a wrong answer: from the fifth in a row on the person's device is paused, in the end switched off."""
+    if pause := device.pause_after_wrong(now):
+        act = "device_disabled" if device.is_disabled else "device_paused"
+        record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
 
 
 def refusal(device: Device | None, now: datetime) -> Refused:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import answering, enrolment
@@ -17,7 +18,7 @@ from audit.events import record
 from devices import kinds
 from devices.kinds import Proof
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import WITH_SERIAL, Device
 from devices.oath import RESYNC_WINDOW
 from mfa_site import limits
 from mfa_site.client import Client
@@ -36,25 +37,26 @@ def resync(
     kind = kinds.module(device.kind)
     if not kind.can_resync(device):
         raise Refused(Reason.WRONG_STATE)
-    claimed = Device.claim(device.user_id or 0, device.uuid, now)
+    claimed = None if device.kind in settings.KINDS_OFF else Device.claim(device.user_id or 0, device.uuid, now)
     if claimed is None:
         raise answering.refusal(device, now)
     claimed.user = device.user
-    proof = _judge(claimed, answers, window, client, now)
+    owner = device.user.uuid if device.user else None
+    proof = _judge(claimed, owner, answers, window, client, now)
     with answering.giving_back(claimed), transaction.atomic():
         if not kind.spend(claimed, proof, now):
             raise Refused(Reason.ANSWER_USED, device=claimed.name)
         claimed.refresh_from_db()
-        person = claimed.user.uuid if claimed.user else None
         which, drift = claimed.uuid, claimed.drift
-        record("device_resynced", client=client, person=person, actor=actor, device=which, kind=claimed.kind, drift=drift)
+        record("device_resynced", client=client, person=owner, actor=actor, device=which, kind=claimed.kind, drift=drift)
     return claimed
 
 
 def claim(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
     """The token in stock with this serial is the person's and active, by two codes of it. `given`: `kind`, `serial`, `name`.
 
-    Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, or the codes are not its own: in one word.
+    Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, its time is over, or the codes are not its own: in
+    one word. MALFORMED for a kind that comes without serials, or is off.
     """
     return _claim(user, given, answers, lambda device, _proof: device, client, now)
 
@@ -85,16 +87,17 @@ def _claim(
     client: Client,
     now: datetime,
 ) -> Granted:
+    if given["kind"] not in WITH_SERIAL or given["kind"] in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
+        raise Refused(Reason.MALFORMED)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
     limits.hit("claim-by-serial", str(user.uuid), CLAIMS, CLAIMS_WITHIN, now)
     row = Device.objects.filter(serial=serial, kind=given["kind"], state=State.IN_STOCK, user=None).first() if serial else None
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:
-        refused = answering.refusal(row, now) if row else Refused(Reason.CODES_NOT_OF_SERIAL)
+        refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
         record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
         raise refused
-    claimed.user = user
-    proof = _judge(claimed, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)
+    proof = _judge(claimed, user.uuid, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)
     with answering.giving_back(claimed), transaction.atomic():
         Device.objects.select_for_update().get(pk=claimed.pk)  # before the person's, as in every transaction
         enrolment.make_room(user)
@@ -108,17 +111,25 @@ def _claim(
 
 
 def _judge(
-    claimed: Device, answers: list[str], window: int, client: Client, now: datetime, wrong: Reason | None = None
+    claimed: Device,
+    person: UUID | None,
+    answers: list[str],
+    window: int,
+    client: Client,
+    now: datetime,
+    wrong: Reason | None = None,
 ) -> Proof:
     """What the two codes prove. Wrong ones stay counted and may pause the token; `wrong`: the one reason that is given then."""
-    person = claimed.user.uuid if claimed.user else None
     try:
         with answering.giving_back(claimed):
             return kinds.module(claimed.kind).resync(claimed, answers, window, now)
     except Refused as refused:
         if refused.reason.is_wrong_answer:
             with transaction.atomic():
-                claimed.pause_after_wrong(now)
+                if claimed.user_id and person:
+                    answering.rest(claimed, person, client, now)
+                else:
+                    claimed.pause_after_wrong(now)  # nobody's yet: nobody is told
                 record("answer_refused", client=client, person=person, device=claimed.uuid, reason=refused.reason.name)
             if wrong:
                 raise Refused(wrong) from None

@@ -124,9 +124,14 @@ def circumstances(event: Event) -> str:
 
 
 def device_of(event: Event) -> str:
-    """“Name” (kind); "A device" where there is none."""
-    row = Device.objects.filter(uuid=event.device).only("name", "kind").first() if event.device else None
-    return f"“{one_line(row.name)}” ({kinds.module(row.kind).TITLE})" if row else _("A device")
+    """“Name” (kind); "A device" where there is none. A token that went back to the stock has its serial for a name: by now it
+    may be somebody else's, and called as they like."""
+    found = Device.objects.filter(uuid=event.device).only("name", "kind", "serial", "user__uuid").select_related("user")
+    row = found.first() if event.device else None
+    if row is None:
+        return _("A device")
+    name = row.name if row.user and row.user.uuid == event.person else row.serial
+    return f"“{one_line(name)}” ({kinds.module(row.kind).TITLE})"
 
 
 def one_line(text: str) -> str:

@@ -16,19 +16,21 @@ from accounts.models import User
 from devices.models import Device, Kind
 from grants import signing
 from mfa_site import counters, keyring
+from tests.authenticators import Authenticator, Button, Clock, Inbox, Paper, YubiKey, new_device
 from tests.soft_key import SoftKey
 
 _numbers = itertools.count(1)
 
 
 class Person:
-    """A person with what they remember and hold: a password, an app, keys."""
+    """A person with what they remember and hold: a password, an app, keys, and whatever else there is."""
 
     def __init__(self, user: User, password: str) -> None:
         self.user, self.password = user, password
         self.apps: list[tuple[Device, pyotp.TOTP]] = []
         self.keys: list[tuple[Device, SoftKey]] = []
         self.codes: list[str] = []
+        self.held: dict[str, Any] = {}  # by what was asked for; each an Authenticator
 
     @property
     def app(self) -> Device:
@@ -59,21 +61,62 @@ class Person:
 
 
 def make_person(*kinds: str, password: str = "a-long-enough-password", **columns: Any) -> Person:
-    """A person in the database with active devices of these kinds."""
+    """A person in the database with active devices of these kinds; `hardware_totp`, `hardware_hotp` come with a serial."""
     user = User.objects.create_user(columns.pop("username", f"person{next(_numbers)}"), "p@example.org", password, **columns)
     person = Person(user, password)
     for kind in kinds:
-        if kind == "recovery":
+        if kind in ("totp", "fido2"):
+            row, clear = demo.new_device(user, Kind(kind), timezone.now())
+            row.save(force_insert=True)
+            if kind == "totp":
+                person.apps.append((row, pyotp.TOTP(base64.b32encode(row.seed).decode())))
+            else:
+                person.keys.append((row, SoftKey.from_seed(clear["software_key"])))
+        elif kind == "recovery":
             person.codes = demo.new_codes(user, timezone.now())
-            continue
-        row, clear = demo.new_device(user, Kind(kind), timezone.now())
-        row.save(force_insert=True)
-        if kind == "totp":
-            secret = base64.b32encode(row.seed).decode().rstrip("=")
-            person.apps.append((row, pyotp.TOTP(secret)))
-        else:
-            person.keys.append((row, SoftKey.from_seed(clear["software_key"])))
+        person.held[kind] = hold(person, kind)
     return person
+
+
+def hold(person: Person, kind: str) -> Authenticator:
+    """What the person has of this kind; the device is in the database."""
+    if kind == "totp":
+        return Clock(person.apps[-1][0])
+    if kind == "fido2":
+        return KeyInHand(*person.keys[-1])
+    if kind == "recovery":
+        return Paper(person.code_set, person.codes)
+    if kind == "temporary":
+        return Paper.issued(person.user)
+    return make_token(kind, person.user)
+
+
+def make_token(kind: str, user: User | None = None, **columns: Any) -> Any:
+    """A token of this kind in the database, the person's or in stock, and it in hand."""
+    name = kind.removeprefix("hardware_")
+    columns.setdefault("serial", f"T{next(_numbers):06d}" if kind != name or name == "yubiotp" or not user else "")
+    if name == "yubiotp":
+        key = YubiKey.new(user, **columns)
+        key.device.save(force_insert=True)
+        return key
+    sent = {"sms": {"address": "+4915112345678"}, "email": {"address": "p@example.org", "digits": 8}}
+    row = new_device(user, Kind(name), **{**sent.get(name, {}), **columns})
+    row.save(force_insert=True)
+    made: dict[str, Callable[[Device], Authenticator]] = {"totp": Clock, "hotp": Button, "sms": Inbox, "email": Inbox}
+    return made[name](row)
+
+
+class KeyInHand:
+    """A security key, which signs what it is asked."""
+
+    def __init__(self, device: Device, key: SoftKey) -> None:
+        self.device, self.key = device, key
+
+    def right(self, handle: str, ask: Callable[[], Any]) -> Any:
+        return self.key.get(ask()["public_key"])
+
+    def wrong(self, handle: str, ask: Callable[[], Any]) -> Any:
+        return {**self.key.get(ask()["public_key"]), "type": "password"}
 
 
 class Api:
@@ -117,10 +160,31 @@ class Api:
     def answer(self, handle: str, device: Device, given: Any, **more: Any) -> Any:
         return self.post("sign-ins/answer", {"sign_in": handle, "device": str(device.uuid), "answer": given, **more})
 
-    def sign_in(self, person: Person, **more: Any) -> dict[str, Any]:
-        """Through both factors, with the app or else the key; the grant."""
+    def ask(self, handle: str, device: Device) -> Callable[[], dict[str, Any]]:
+        """What fetches the challenge of this device."""
+
+        def fetch() -> dict[str, Any]:
+            answer = self.post("sign-ins/challenge", {"sign_in": handle, "device": str(device.uuid)})
+            assert answer.status_code == 200, answer.content
+            return dict(answer.json())
+
+        return fetch
+
+    def right(self, handle: str, held: Authenticator) -> Any:
+        """The next right answer of what is held, for this sign-in."""
+        return held.right(handle, self.ask(handle, held.device))
+
+    def wrong(self, handle: str, held: Authenticator) -> Any:
+        """A wrong one."""
+        return held.wrong(handle, self.ask(handle, held.device))
+
+    def sign_in(self, person: Person, kind: str = "", **more: Any) -> dict[str, Any]:
+        """Through both factors, with what is held of this kind, or the app, or else the key; the grant."""
         handle = self.start(person)
-        if person.apps:
+        if kind or not (person.apps or person.keys):
+            held = person.held[kind] if kind else next(iter(person.held.values()))
+            answer = self.answer(handle, held.device, self.right(handle, held), **more)
+        elif person.apps:
             answer = self.answer(handle, person.app, person.code(), **more)
         else:
             answer = self.answer(handle, person.key, person.soft_key.get(self.challenge(handle, person.key)), **more)

@@ -75,7 +75,7 @@ def begin(request: HttpRequest) -> HttpResponse:
         answers = shapes.two_codes(given)
         device = lining_up.claim(person(request), given, answers, client(request), now)
         return api.answer({"device": shapes.device(device, now), "expires_in": None}, status=201)
-    if given["kind"] == Kind.RECOVERY:
+    if given["kind"] == Kind.RECOVERY and not given.keys() - {"kind", "name"}:
         device, codes = recovery.new_set(person(request), check(request).sid, given.get("name", ""), client(request), now)
         return api.answer({"device": shapes.device(device, now), "expires_in": None, "codes": codes}, status=201)
     kind, sid = given.pop("kind"), check(request).sid

@@ -141,6 +141,6 @@ def module(kind: str) -> KindModule:
 
 
 def offered(site: Site) -> list[tuple[str, KindModule]]:
-    """The kinds of which a person can enrol a device here, strongest first."""
-    found = [(str(kind), module(kind)) for kind in Kind]
+    """The kinds of which a person can enrol a device here, strongest first; none that is off."""
+    found = [(str(kind), module(kind)) for kind in Kind if kind not in site.off]
     return sorted((pair for pair in found if pair[1].is_offered(site)), key=lambda pair: -pair[1].STRENGTH)

@@ -62,9 +62,10 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
     where it certainly did not go out, CODE_…, or ANSWER_USED."""
     if not kept:
         raise Refused(Reason.NO_CHALLENGE)
-    code, number = oath.one_code(answer, device.digits), int(kept)
+    number = int(kept)
     if device.unsent == number:
         raise Refused(Reason.NOT_SENT)
+    code = oath.one_code(answer, device.digits)
     if oath.first_match(device, [code], range(number, number + 1)) is None:
         raise Refused(Reason.CODE_SENT_WRONG, to=addresses.masked(device.address))
     if number <= device.counter:

@@ -81,12 +81,12 @@ def can_resync(device: Device) -> bool:
 
 def resync(device: Device, answers: list[str], window: int, now: datetime) -> Proof:
     """The proof carries the second code's step and the drift that follows from it. Refused CODES_NOT_CONSECUTIVE where the
-    two do not follow each other within so many steps of the time that it is."""
+    two do not follow each other, the second one within so many steps of the time that it is."""
     given, expected = oath.two_codes(answers, device.digits), int(now.timestamp()) // device.period
-    step = oath.first_match(device, given, range(expected - window, expected + window))
+    # The second one is on screen when they are sent.
+    step = oath.first_match(device, given, range(expected - window - 1, expected + window))
     if step is None:
         raise Refused(Reason.CODES_NOT_CONSECUTIVE)
-    # The second one is on screen when they are sent.
     return _proof(device, step + 1, now, step + 1 - expected)
 
 

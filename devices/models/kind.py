@@ -18,3 +18,4 @@ class Kind(models.TextChoices):
 
 OATH = (Kind.TOTP, Kind.HOTP)  # codes that follow from a seed and a moving factor of the device's own
 SENT = (Kind.SMS, Kind.EMAIL)  # codes that we send
+WITH_SERIAL = (*OATH, Kind.YUBIOTP)  # hardware that comes in boxes, with a seed file
