@@ -17,6 +17,8 @@ PAGE = 20
 SENTENCES: dict[str, str | Promise] = {
     "claim_refused": _("A serial was entered with which no token was claimed"),
     "code_not_sent": _("A code could not be sent to %(device)s"),
+    "device_handed_out": _("%(device)s was handed out to you"),
+    "device_taken_back": _("A token of yours was taken back"),
     "device_resynced": _("%(device)s was lined up with two codes"),
     "answer_refused": _("A wrong answer for %(device)s"),
     "device_disabled": _("%(device)s was switched off after too many wrong answers"),

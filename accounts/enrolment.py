@@ -163,7 +163,7 @@ def _confirm(
     try:
         proof = answering.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
         with answering.giving_back(claimed), transaction.atomic():
-            name = free_name(ceremony.user, claimed.name or kind.suggested_name(proof), claimed)
+            name = free_name(ceremony.user, claimed.name or kind.suggested_name(claimed, proof), claimed)
             if not claimed.activate(proof, name, now):
                 raise Refused(Reason.ANSWER_USED)
             claimed.refresh_from_db()

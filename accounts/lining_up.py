@@ -42,7 +42,7 @@ def resync(
         raise answering.refusal(device, now)
     claimed.user = device.user
     owner = device.user.uuid if device.user else None
-    proof = _judge(claimed, owner, answers, window, client, now)
+    proof = _judge(claimed, owner, answers, window, client, now, actor=actor)
     with answering.giving_back(claimed), transaction.atomic():
         if not kind.spend(claimed, proof, now):
             raise Refused(Reason.ANSWER_USED, device=claimed.name)
@@ -101,7 +101,7 @@ def _claim(
     with answering.giving_back(claimed), transaction.atomic():
         Device.objects.select_for_update().get(pk=claimed.pk)  # before the person's, as in every transaction
         enrolment.make_room(user)
-        called = enrolment.free_name(user, name or str(kinds.module(claimed.kind).suggested_name(proof)), claimed)
+        called = enrolment.free_name(user, name or str(kinds.module(claimed.kind).suggested_name(claimed, proof)), claimed)
         if not claimed.take_from_stock(user.pk, proof, called, now):
             raise Refused(Reason.CODES_NOT_OF_SERIAL)
         claimed.refresh_from_db()
@@ -117,7 +117,9 @@ def _judge(
     window: int,
     client: Client,
     now: datetime,
+    *,
     wrong: Reason | None = None,
+    actor: UUID | None = None,
 ) -> Proof:
     """What the two codes prove. Wrong ones stay counted and may pause the token; `wrong`: the one reason that is given then."""
     try:
@@ -130,7 +132,8 @@ def _judge(
                     answering.rest(claimed, person, client, now)
                 else:
                     claimed.pause_after_wrong(now)  # nobody's yet: nobody is told
-                record("answer_refused", client=client, person=person, device=claimed.uuid, reason=refused.reason.name)
+                who = {"person": person, "actor": actor, "device": claimed.uuid}
+                record("answer_refused", client=client, **who, reason=refused.reason.name)
             if wrong:
                 raise Refused(wrong) from None
         refused.facts.setdefault("device", claimed.name or claimed.serial)

@@ -55,6 +55,14 @@ TOLD = {
         gettext_lazy("a temporary code was used"),
         gettext_lazy("A temporary code was used to sign in to your account. Add a device, so that you need no other one."),
     ),
+    "device_handed_out": (
+        gettext_lazy("a token was handed out to you"),
+        gettext_lazy("%(device)s was handed out to you: you can sign in with it from now on."),
+    ),
+    "device_taken_back": (
+        gettext_lazy("a token was taken back"),
+        gettext_lazy("A token of yours was taken back by an administrator. It cannot be used to sign in any more."),
+    ),
     "device_resynced": (
         gettext_lazy("a device was lined up"),
         gettext_lazy("%(device)s was lined up again with two of its codes."),

@@ -24,11 +24,11 @@ ISSUED = "temporary_code_issued"
 
 
 def issue(
-    person: User, why: str, client: Client, now: datetime, *, actor: UUID | None, uses: int = 1, life: timedelta = LIFE
+    person: User, why: str, client: Client, now: datetime, *, actor: UUID, uses: int = 1, life: timedelta = LIFE
 ) -> tuple[Device, str]:
     """A code in place of any other, and it in clear, this once; what the old one opened is ended. The person gets a notice.
 
-    `actor`: who issues it, None for the operator. Refused MALFORMED without a reason or out of bounds; WRONG_STATE for a person
+    `actor`: who issues it. Refused MALFORMED without a reason or out of bounds; WRONG_STATE for a person
     who is disabled, or where another was issued at the same moment.
     """
     why = why.strip()

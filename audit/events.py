@@ -15,6 +15,7 @@ from mfa_site import keyring
 from mfa_site.client import Client
 
 log = logging.getLogger("audit")
+OPERATOR = UUID(int=0)  # the actor of what is done on the command line
 COVERED = ("uuid", "act", "reason", "actor", "person", "device", "sid", "request_id", "personal_digest")
 
 

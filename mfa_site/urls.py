@@ -10,6 +10,7 @@ urlpatterns = [
     path("livez", resource(GET=health.livez)),
     path("readyz", resource(GET=health.readyz)),
     path("admin/", admin.site.urls),
+    path("api/v1/admin/", include("desk.urls")),
     path("", include("accounts.urls")),
 ]
 

@@ -15,13 +15,13 @@ from django.utils import timezone
 
 from accounts import temporary
 from accounts.models import SignIn, User
+from audit.events import OPERATOR
 from devices.lifecycle import State
 from devices.models import Device, Kind
 from devices.oath import DIGESTS, base32
 from mfa_site.client import Client
 from mfa_site.keyring import token_hash
 
-OPERATOR = Client("", "", "")
 MODHEX = "cbdefghijklnrtuv"
 
 
@@ -170,7 +170,7 @@ class Paper:
     @classmethod
     def issued(cls, user: User, **more: Any) -> "Paper":
         """A temporary code."""
-        row, code = temporary.issue(user, "The token is at home.", OPERATOR, timezone.now(), actor=None, **more)
+        row, code = temporary.issue(user, "The token is at home.", Client("", "", ""), timezone.now(), actor=OPERATOR, **more)
         return cls(row, [code])
 
     def right(self, handle: str, ask: Callable[[], Any]) -> str:

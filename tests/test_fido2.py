@@ -269,7 +269,7 @@ def test_a_key_is_named_by_its_model_or_its_transports(aaguid: str, transports: 
     key = SoftKey()
     key.aaguid, key.transports = bytes.fromhex(aaguid.replace("-", "")), transports
     _, proof = enrol(key)
-    assert fido2.suggested_name(proof) == name
+    assert fido2.suggested_name(Device(), proof) == name
 
 
 # ---- W3C test vectors ------------------------------------------------------------------------------------------------

@@ -202,8 +202,11 @@ def right_after(held: Any) -> str:
     return str(held.at(held.step() + 1) if isinstance(held, Clock) else held.next())
 
 
-def test_without_a_name_it_is_called_what_it_is(alice: Person) -> None:
-    assert claim(by_app(alice), make_token("yubiotp")).json()["device"]["name"] == "YubiKey"
+def test_without_a_name_it_is_called_what_the_seed_file_says_or_what_it_is(alice: Person) -> None:
+    api = by_app(alice)
+    tokens = [make_token("hotp", model="Feitian c100"), make_token("hotp"), make_token("totp"), make_token("yubiotp")]
+    names = [claim(api, held).json()["device"]["name"] for held in tokens]
+    assert names == ["Feitian c100", "Token with a button", "Token with a display", "YubiKey"]
 
 
 def test_its_drift_is_learned_with_it(alice: Person) -> None:
@@ -424,8 +427,8 @@ def test_an_enrolment_that_is_confirmed_later_takes_no_grant(api: Api, nora: Per
 @pytest.mark.parametrize("kind", TOKENS)
 def test_a_token_that_was_handed_out_becomes_active_by_its_first_answer(api: Api, nora: Person, kind: str) -> None:
     held = make_token(kind)
-    assert held.device.hand_out(nora.user.pk)
-    assert not Device.objects.get(pk=held.device.pk).hand_out(nora.user.pk), "once"
+    assert held.device.hand_out(nora.user.pk, "Token")
+    assert not Device.objects.get(pk=held.device.pk).hand_out(nora.user.pk, "Token"), "once"
     started = api.post("sign-ins", {"username": "nora", "password": nora.password}).json()
     assert started["state"] == "waiting" and [row["uuid"] for row in started["devices"]] == [str(held.device.uuid)]
     answer = api.answer(started["sign_in"], held.device, held.next())

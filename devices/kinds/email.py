@@ -40,7 +40,7 @@ begin, challenge, verify, confirm = sms.begin, sms.challenge, sms.verify, sms.co
 spend, can_resync, resync = spend_counter, never, no_resync
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """The kind's own name."""
     return str(TITLE)
 

@@ -159,7 +159,7 @@ def facts(device: Device, proof: Proof) -> Facts:
 spend, can_resync, resync = spend_counter, never, no_resync
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """The model's name by its AAGUID, else what its transports say it is."""
     transports = set(proof.columns["transports"])
     if known := aaguids.name(proof.columns["aaguid"]):

@@ -71,9 +71,9 @@ def resync(device: Device, answers: list[str], window: int, now: datetime) -> Pr
     raise Refused(Reason.ANSWER_USED if used else Reason.CODES_NOT_CONSECUTIVE)
 
 
-def suggested_name(proof: Proof) -> str:
-    """The kind's own name: it says nothing of itself."""
-    return str(TITLE)
+def suggested_name(device: Device, proof: Proof) -> str:
+    """What the seed file says of it, else the kind's own name."""
+    return device.model or str(TITLE)
 
 
 def facts(device: Device, proof: Proof) -> Facts:

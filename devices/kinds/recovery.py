@@ -84,7 +84,7 @@ def spend(device: Device, proof: Proof, now: datetime) -> bool:
     return RecoveryCode(pk=proof.code).spend(now) and device.spend(proof, now)
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """The kind's own name."""
     return str(TITLE)
 

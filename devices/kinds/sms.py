@@ -78,7 +78,7 @@ spend = spend_counter
 can_resync, resync = never, no_resync
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """The kind's own name; the number is nobody's business who looks over a shoulder."""
     return str(TITLE)
 

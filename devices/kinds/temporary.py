@@ -74,7 +74,7 @@ def spend(device: Device, proof: Proof, now: datetime) -> bool:
     return device.spend_use(now)
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """The kind's own name."""
     return str(TITLE)
 

@@ -18,6 +18,7 @@ from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
 
 TITLE = _("Authenticator app")
+HARDWARE = _("Token with a display")
 HINT = _("Enter the code that it shows.")
 ABOUT = _("A free app on your phone that shows a new code every 30 seconds.")
 ANSWER = str
@@ -90,9 +91,9 @@ def resync(device: Device, answers: list[str], window: int, now: datetime) -> Pr
     return _proof(device, step + 1, now, step + 1 - expected)
 
 
-def suggested_name(proof: Proof) -> str:
-    """The kind's own name: an app says nothing of itself."""
-    return str(TITLE)
+def suggested_name(device: Device, proof: Proof) -> str:
+    """What the seed file says of a hardware token; an app says nothing of itself."""
+    return device.model or str(HARDWARE if device.serial else TITLE)
 
 
 def facts(device: Device, proof: Proof) -> Facts:

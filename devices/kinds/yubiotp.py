@@ -81,7 +81,7 @@ def resync(device: Device, answers: list[str], window: int, now: datetime) -> Pr
     return second
 
 
-def suggested_name(proof: Proof) -> str:
+def suggested_name(device: Device, proof: Proof) -> str:
     """What it is."""
     return "YubiKey"
 

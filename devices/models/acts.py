@@ -140,12 +140,12 @@ class Acts(OtpDevice):
         gone = {"secret": "", "secret_hash": "", "credential_id": None, "public_key": None, "address": ""}
         return self.move(State.RETIRED, **gone)
 
-    def hand_out(self, user_id: int) -> bool:
+    def hand_out(self, user_id: int, name: str) -> bool:
         """A token in stock is the person's, to be tried; False if somebody else has it by now."""
         free = type(self).objects.filter(pk=self.pk, state=State.IN_STOCK, user_id=None)
-        won: bool = free.update(state=State.ASSIGNED, user_id=user_id) == 1
+        won: bool = free.update(state=State.ASSIGNED, user_id=user_id, name=name) == 1
         if won:
-            self.state, self.user_id = State.ASSIGNED, user_id
+            self.state, self.user_id, self.name = State.ASSIGNED, user_id, name
         return won
 
     def hand_back(self) -> bool:
