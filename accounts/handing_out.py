@@ -39,6 +39,8 @@ def take_back(device: Device, client: Client, now: datetime, *, actor: UUID) -> 
     with transaction.atomic():
         if person is None or not device.hand_back():
             raise Refused(Reason.WRONG_STATE)
+        # No row tells any more that the account had a device; its password alone still enrols no other one.
+        User.objects.filter(uuid=person).update(enrol_until=None)
         policy.end_what_it_opened(device, "device_taken_back", now)
         record("device_taken_back", client=client, person=person, actor=actor, device=device.uuid, kind=device.kind)
     device.user = None

@@ -8,12 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import handing_out
 from accounts.models import BrowserSession
 from accounts.words import sentence
+from audit.events import OPERATOR
 from audit.models import Event
 from devices.kinds import totp
 from devices.models import Device, Kind
 from grants.models import RefreshFamily
+from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
 from tests.authenticators import Clock, new_device
@@ -435,3 +438,13 @@ def test_a_token_that_was_handed_out_becomes_active_by_its_first_answer(api: Api
     assert answer.status_code == 200, answer.content
     row = Device.objects.get(pk=held.device.pk)
     assert row.state == "active" and row.confirmed_at is not None
+
+
+def test_a_token_that_was_taken_back_opens_no_first_enrolment_again(api: Api, nora: Person) -> None:
+    held = make_token("hotp")
+    assert claim_first(api, api.start(nora), held).status_code == 200
+    row = Device.objects.get(pk=held.device.pk)
+    handing_out.take_back(row, Client("", "", ""), timezone.now(), actor=OPERATOR)
+    assert not Device.objects.filter(user=nora.user).exists()
+    started = api.post("sign-ins", {"username": "nora", "password": nora.password}).json()
+    assert (started["state"], started["devices"]) == ("waiting", [])
