@@ -158,14 +158,18 @@ class Device(Acts):
 
     def may_be_claimed(self, now: datetime, *, pending: bool) -> bool:
         """Whether a claim may succeed as soon as no other attempt holds the device."""
-        return (self.is_pending and self._may_answer(now)) if pending else self.is_usable(now)
+        return (self.is_pending if pending else self._is_in_use) and self._may_answer(now)
 
     def is_usable(self, now: datetime) -> bool:
-        """Whether it may answer now."""
-        return (self.state == State.ACTIVE or (self.state == State.ASSIGNED and bool(self.serial))) and self._may_answer(now)
+        """Whether it may answer now, and rightly so."""
+        return self._is_in_use and self.uses_left != 0 and self._may_answer(now)
+
+    @property
+    def _is_in_use(self) -> bool:
+        return self.state == State.ACTIVE or (self.state == State.ASSIGNED and bool(self.serial))
 
     def _may_answer(self, now: datetime) -> bool:
-        if self.is_disabled or self.is_paused(now) or self.kind in settings.KINDS_OFF or self.uses_left == 0:
+        if self.is_disabled or self.is_paused(now) or self.kind in settings.KINDS_OFF:
             return False
         return (self.valid_from is None or self.valid_from <= now) and not self.is_over(now)
 
