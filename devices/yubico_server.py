@@ -74,7 +74,7 @@ def _ask(otp: str) -> dict[str, str]:
 
 def _get(url: str, fields: dict[str, str], left: float) -> dict[str, str]:
     timeout = urllib3.Timeout(connect=min(CONNECT, left), read=min(READ, left), total=left)
-    response = _pool().request("GET", url, fields, timeout=timeout, retries=False, redirect=False, preload_content=False)
+    response = _pool().request("GET", url, fields=fields, timeout=timeout, retries=False, redirect=False, preload_content=False)
     try:
         if response.status != 200:
             raise Away(f"HTTP status {response.status}")
