@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django_tasks import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
 
 from accounts.models import BrowserSession, PasswordReset, SignIn
 from devices.models import PENDING, UNCONFIRMED_LIFE, Device
@@ -26,6 +28,7 @@ def over(now: datetime) -> dict[str, QuerySet[Any]]:
         "browser_sessions": BrowserSession.objects.filter(Q(ended_at__lt=before) | Q(expires_at__lt=before)),
         "password_resets": PasswordReset.objects.filter(expires_at__lt=before),
         "refresh_families": refresh.over(before),
+        "queue": DBTaskResult.objects.exclude(status=TaskResultStatus.READY).filter(enqueued_at__lt=before),
         "counters": counters.over(now),
     }
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
+from django_tasks_db.models import DBTaskResult
 
 from accounts import policy
 from accounts.models import BrowserSession, Notice, PasswordReset, SignIn, User
@@ -25,6 +26,7 @@ from mfa_site.client import client
 from mfa_site.proof import check
 
 admin.site.unregister(Group)  # rights are not given here
+admin.site.unregister(DBTaskResult)  # it holds nothing to read, and a form for changing it
 
 
 class Listed(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's are not generic when they run
@@ -127,6 +129,7 @@ class Devices(ReadOnly):
     fields = (
         *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
         *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
+        *("model", "batch", "address", "sent", "sent_at", "valid_from", "valid_until", "uses_left", "public_id"),
         *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
     )
 

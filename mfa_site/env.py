@@ -42,6 +42,14 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`smtp://user:password@host:port`; `smtp+tls://` (or `?tls=1`) with STARTTLS, `smtps://` with TLS from the start",
     ),
     "EMAIL_FROM": ("`noreply@` and the host of the base URL", "address from which mail is sent"),
+    "EMAIL_CODES": ("`0`", "`1`: people may sign in with a code by mail, to their own security pages alone (`aal1`)"),
+    "SMS_URL": (
+        "`console:` in DEBUG, else none: no text messages",
+        "gateway: `https://token@host/path` for JSON, `twilio://SID:TOKEN@api.twilio.com/?from=+1…`",
+    ),
+    "SMS_PER_DAY": ("`1000`", "text messages a day in all; a limit on what a flood can cost"),
+    "SMS_PER_COUNTRY": ("`500`", "text messages a day to one country calling code"),
+    "SMS_COUNTRIES": ("none: all", "countries to which text messages go, as `DE,AT,CH`"),
     "RP_ID": ("host of the base URL", "WebAuthn relying party ID: the host or a parent domain of it"),
     "RP_NAME": ("`MFA Site`", "name that authenticator apps and browsers show"),
     "RP_ORIGINS": ("origin of the base URL", "origins from which security keys are accepted, separated by commas"),
@@ -62,7 +70,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "TRUSTED_PROXIES": ("`0`", "how many hops of `X-Forwarded-For` to believe"),
     "LOG_FORMAT": ("`text` in DEBUG, else `json`", "`text` or `json`"),
 }
-SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL", "EMAIL_URL", "YUBICO_KEY"}
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL", "EMAIL_URL", "SMS_URL", "YUBICO_KEY"}
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -242,3 +250,30 @@ def yubico() -> tuple[str, str, bytes]:
         if (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)) or not parts.hostname:
             raise ImproperlyConfigured(f"{PREFIX}YUBICO_URL holds an address that is not https.")
     return url, number, decoded
+
+
+def number(name: str, default: int) -> int:
+    """The setting as a number of one to a billion; anything else is ImproperlyConfigured."""
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 10**9):
+        raise ImproperlyConfigured(f"{PREFIX}{name} is {value[:20]!r}; it is a number from 1 on.")
+    return int(value)
+
+
+def sms(default: str) -> str:
+    """The URL of an SMS gateway, or nothing; ImproperlyConfigured, without its secret, for what is none."""
+    url = text("SMS_URL", default)
+    if url in ("", "console:"):
+        return url
+    usage = f"{PREFIX}SMS_URL is console:, https://token@host/path (http:// to localhost) or twilio://SID:TOKEN@host/?from=+1…"
+    try:
+        parts, query = urlsplit(url), dict(parse_qsl(urlsplit(url).query, strict_parsing=True) if "?" in url else ())
+        known = parts.scheme in ("https", "twilio") or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
+        whole = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        raise ImproperlyConfigured(usage) from None
+    if parts.scheme == "twilio":
+        whole = whole and bool(parts.username and parts.password) and len(query.keys() & {"from", "messaging_service"}) == 1
+    if not (known and whole):
+        raise ImproperlyConfigured(usage)
+    return url

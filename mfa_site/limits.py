@@ -96,8 +96,9 @@ def delay(number: int) -> int:
     return 0 if number < DELAY_AT else min(DELAY_FIRST * 2 ** min(number - DELAY_AT, 10), DELAY_LONGEST)
 
 
-def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> None:
-    """One more of what may be done `most` times `within` a time is counted; Refused TOO_MANY_ATTEMPTS where that is too many.
+def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> int:
+    """One more of what may be done `most` times `within` a time is counted, and which it is comes back; Refused
+    TOO_MANY_ATTEMPTS where that is too many.
 
     `key` tells whose it is; the store sees neither. What is refused counts too, but moves no end.
     """
@@ -107,6 +108,7 @@ def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> Non
         raise _refused(claimed.blocked_until or _ms(now) + SECOND, now)
     if claimed[0].number > most:
         raise _refused(claimed[0].expires_at, now)
+    return claimed[0].number
 
 
 def _refused(end: int, now: datetime, **facts: bool) -> Refused:

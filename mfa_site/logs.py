@@ -48,5 +48,8 @@ def config(log_format: str) -> dict[str, Any]:
             # At INFO it logs credential ids.
             "fido2": {"level": "WARNING"},
             "django": {"level": "INFO"},
+            # A line for each look into the queue, and for each task; what becomes of a code is logged by who sends it.
+            "django_tasks": {"level": "WARNING"},
+            "django_tasks_db": {"level": "WARNING"},
         },
     }

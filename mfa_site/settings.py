@@ -65,7 +65,9 @@ INSTALLED_APPS = [
     "desk.apps.GatedAdmin",
     "django.contrib.contenttypes",
     "django.contrib.auth",
-    "desk.apps.Desk",  # after `auth`, whose registration of groups it takes back
+    "django_tasks",
+    "django_tasks_db",
+    "desk.apps.Desk",  # after those whose registrations it takes back
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -111,7 +113,13 @@ _email_url = env.text("EMAIL_URL", "console:" if DEVELOPMENT else "")
 HAS_MAIL = bool(_email_url)
 if HAS_MAIL:
     globals().update(env.email(_email_url))
-KINDS_OFF: frozenset[str] = frozenset()
+
+SMS_URL = env.sms("console:" if DEVELOPMENT else "")
+SMS_PER_DAY, SMS_PER_COUNTRY = env.number("SMS_PER_DAY", 1000), env.number("SMS_PER_COUNTRY", 500)
+SMS_COUNTRIES = frozenset(code.upper() for code in env.listed("SMS_COUNTRIES"))
+_kinds_on = {"sms": bool(SMS_URL), "email": env.flag("EMAIL_CODES") and HAS_MAIL}
+KINDS_OFF = frozenset(kind for kind, is_on in _kinds_on.items() if not is_on)
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
 DEFAULT_FROM_EMAIL = env.email_from(_base.hostname or "")
 
 AUTH_USER_MODEL = "accounts.User"

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,11 +15,13 @@ from django.utils import timezone
 
 from accounts import notices, prune
 from audit import seals
+from devices import queue
 from mfa_site.start import refuse_another_keyring
 
 log = logging.getLogger("worker")
 PAUSE = 1.0  # seconds between rounds
 LONGEST_REST = 30  # seconds that a chore rests at most after it failed; the rest doubles from one second
+SENDERS = 4  # threads that send codes: one gateway that takes its time leaves the others going
 LAST = 0.5  # seconds that the chore in progress has when the worker is told to stop; what it began is taken up again
 
 Chore = Callable[[datetime], int]
@@ -28,7 +31,7 @@ CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, prune.a_little)
 
 
 class Command(BaseCommand):
-    """Seals the audit, sends what is due and forgets what is over, until it is told to stop."""
+    """Seals the audit, sends what is due, codes at once, and forgets what is over, until it is told to stop."""
 
     help = "Do what is due beside the requests: audit seals, notices by mail, forgetting. Example: manage.py worker --once"
 
@@ -39,17 +42,22 @@ class Command(BaseCommand):
         refuse_another_keyring()
         if options["once"]:
             one_round(timezone.now(), {})
+            queue.drain("once")
             return
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        thread = threading.Thread(target=rounds, args=(stopped,), daemon=True)
+        threads = [threading.Thread(target=rounds, args=(stopped,), daemon=True)]
+        threads += [threading.Thread(target=queue.work, args=(stopped, number), daemon=True) for number in range(SENDERS)]
         log.info("worker started")
-        thread.start()
+        for thread in threads:
+            thread.start()
         stopped.wait()
-        thread.join(LAST)
+        end = time.monotonic() + LAST
+        for thread in threads:
+            thread.join(max(0, end - time.monotonic()))
         log.info("worker stopped")
-        if thread.is_alive():
+        if any(thread.is_alive() for thread in threads):
             os._exit(0)  # it waits for a lock or for a store that is away, where no signal wakes it
 
 

@@ -1,0 +1,26 @@
+"""Codes by e-mail, through the mail server of the settings."""
+
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.utils.translation import gettext as _
+
+from devices.senders import MaybeSent, NotSent
+
+
+def send(address: str, text: str, ref: str) -> None:
+    """The mail server has taken it; else NotSent or MaybeSent. The code stands in no subject: phones show those when locked."""
+    subject = _("%(site)s: your code") % {"site": " ".join(settings.RP_NAME.split())}
+    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2]
+    headers = {"Message-ID": f"<{ref}@{domain}>", "Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office answers
+    try:
+        EmailMessage(subject, text, to=[address], headers=headers).send()
+    except SMTPRecipientsRefused as error:
+        raise NotSent("refused", again=all(code < 500 for code, _why in error.recipients.values())) from None
+    except SMTPDataError as error:
+        raise NotSent("refused", again=error.smtp_code < 500) from None
+    except (SMTPServerDisconnected, TimeoutError) as error:
+        raise MaybeSent(type(error).__name__) from None
+    except (SMTPException, OSError) as error:
+        raise NotSent(type(error).__name__, again=True) from None
