@@ -188,7 +188,7 @@ def test_an_unknown_kind_of_device_is_malformed(api: Api, nora: Person) -> None:
     assert not Device.objects.exists()
 
 
-STRANGE = ["", " ", "x" * 60_000, "' OR 1=1 --", "=cmd|' /C calc'!A0", "\u202eTOKEN", "ß" * 20_000, "٣٣٣", "%", "_", "\ud7ff"]
+STRANGE = ["", " ", "x" * 30_000, "' OR 1=1 --", "=cmd|' /C calc'!A0", "\u202eTOKEN", "ß" * 5_000, "٣٣٣", "%", "_", "\ud7ff"]
 
 
 @pytest.mark.parametrize("strange", range(len(STRANGE)))

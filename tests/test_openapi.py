@@ -1477,7 +1477,7 @@ def test_claims_are_refused_for_their_shape_exactly_where_the_schema_refuses_the
     example = {"kind": "hotp", "serial": "NO-SUCH", "answers": WRONG} | (
         {"sign_in": handle, "grant": "token"} if handle else {}
     )
-    changed = [{"kind": kind} for kind in ("totp", "yubiotp", "fido2", "sms", "recovery", "temporary")]
+    changed: list[dict[str, Any]] = [{"kind": kind} for kind in ("totp", "yubiotp", "fido2", "sms", "recovery", "temporary")]
     changed += [
         {"answers": [1, 2]},
         {"answers": []},
