@@ -31,8 +31,3 @@ def crc(block: bytes) -> int:
         for _bit in range(8):
             value = value >> 1 ^ (0x8408 if value & 1 else 0)
     return value
-
-
-def validate(otp: str) -> int:
-    """Without a validation server there is nobody to ask: Refused UNAVAILABLE."""
-    raise Refused(Reason.UNAVAILABLE)

@@ -53,10 +53,16 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`aal1`",
         "what a temporary code opens: one's own security pages and enrolment, or with `aal2` everything",
     ),
+    "YUBICO_URL": (
+        "none: only YubiKeys from a seed file",
+        "validation server of Yubico OTPs, `https://…/wsapi/2.0/verify`; or several, separated by commas",
+    ),
+    "YUBICO_ID": ("none", "this service's number there"),
+    "YUBICO_KEY": ("none", "its API key there, in base64"),
     "TRUSTED_PROXIES": ("`0`", "how many hops of `X-Forwarded-For` to believe"),
     "LOG_FORMAT": ("`text` in DEBUG, else `json`", "`text` or `json`"),
 }
-SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL", "EMAIL_URL"}
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "KEYS", "DATABASE_URL", "CACHE_URL", "EMAIL_URL", "YUBICO_KEY"}
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -216,3 +222,23 @@ def email_from(host: str) -> str:
     except ValidationError:
         raise ImproperlyConfigured(f"{PREFIX}EMAIL_FROM is {value!r}; it is one mail address, without a name.") from None
     return value or f"noreply@{host}"
+
+
+def yubico() -> tuple[str, str, bytes]:
+    """Addresses, client number and key for the validation servers of Yubico OTPs, all or none; else ImproperlyConfigured."""
+    url, number, key = text("YUBICO_URL"), text("YUBICO_ID"), text("YUBICO_KEY")
+    if not (url or number or key):
+        return "", "", b""
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except ValueError:
+        decoded = b""
+    if not (url and number.isascii() and number.isdigit() and len(decoded) >= 8):
+        raise ImproperlyConfigured(
+            f"{PREFIX}YUBICO_URL, _ID (a number) and _KEY (base64) belong together; one is missing or wrong."
+        )
+    for one in url.split(","):
+        parts = urlsplit(one.strip())
+        if (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)) or not parts.hostname:
+            raise ImproperlyConfigured(f"{PREFIX}YUBICO_URL holds an address that is not https.")
+    return url, number, decoded

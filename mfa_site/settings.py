@@ -48,7 +48,7 @@ if USER_VERIFICATION not in ("discouraged", "required"):
 TEMPORARY_ACR = env.text("TEMPORARY_ACR", "aal1")
 if TEMPORARY_ACR not in ("aal1", "aal2"):
     raise ImproperlyConfigured(f"MFA_SITE_TEMPORARY_ACR is {TEMPORARY_ACR!r}; it can be aal1 or aal2.")
-YUBICO_URL = ""
+YUBICO_URL, YUBICO_ID, YUBICO_KEY = env.yubico()
 
 if env.text("TRUSTED_PROXIES", "0") not in map(str, range(10)):
     raise ImproperlyConfigured("MFA_SITE_TRUSTED_PROXIES is a number of hops, 0 for none, 9 at most.")

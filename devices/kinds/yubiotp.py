@@ -1,7 +1,8 @@
 """Yubico OTP: 44 letters that a YubiKey types when it is touched; the first twelve name the key.
 
 Keys from a seed file are checked here (their secret is the private id and the AES key); those that a person enrols are checked
-by the validation server of the operator (`devices.yubico`). The moving factor is the usage counter, then the session counter.
+by the validation server of the operator (`devices.yubico_server`). The moving factor is the usage counter, then the session
+counter.
 """
 
 import hmac
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from django.utils.translation import gettext_lazy as _
 
-from devices import yubico
+from devices import yubico, yubico_server
 from devices.kinds import Ceremony, Facts, Proof, Shown, spend_counter
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
@@ -56,7 +57,7 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
     public_id, encrypted = yubico.parts(answer)
     if device.public_id and public_id != device.public_id:
         raise Refused(Reason.CODE_OTHER_YUBIKEY)
-    counter = _judge(device.seed, encrypted) if device.secret else yubico.validate(public_id + encrypted)
+    counter = _judge(device.seed, encrypted) if device.secret else yubico_server.validate(public_id + encrypted)
     if counter <= device.counter:
         raise Refused(Reason.ANSWER_USED)
     return Proof(counter=counter, columns={} if device.public_id else {"public_id": public_id})
