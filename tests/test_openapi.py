@@ -20,7 +20,7 @@ import pytest
 import yaml
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from openapi_core import Config, OpenAPI
@@ -533,6 +533,12 @@ def a_set_of_codes_is_ready() -> Any:
 @succeeds("beginDevice")
 def another_button_is_begun() -> Any:
     return with_tokens(make_person("fido2")).post("devices", {"kind": "hotp"})
+
+
+@succeeds("beginDevice")
+def another_yubikey_is_begun() -> Any:
+    with override_settings(YUBICO_URL="http://127.0.0.1:9/wsapi/2.0/verify"):
+        return with_tokens(make_person("fido2")).post("devices", {"kind": "yubiotp"})
 
 
 @succeeds("beginDevice")
