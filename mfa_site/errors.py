@@ -79,13 +79,17 @@ class Reason(enum.Enum):
         return self.code == "wrong_answer"
 
 
+AWAY = 5  # seconds until what is away may be there again
+
+
 class StoreAway(Exception):
     """A store beside the database does not answer; what needs it is refused with 503."""
 
 
 class Refused(Exception):
-    """What was asked is refused for `reason`; `facts` fill in the sentence that the person reads."""
+    """What was asked is refused for `reason`; `facts` fill in the sentence that the person reads. `retry_after`: seconds."""
 
     def __init__(self, reason: Reason, *, retry_after: int | None = None, **facts: Any) -> None:
         super().__init__(reason.name)
-        self.reason, self.retry_after, self.facts = reason, retry_after, facts
+        self.reason, self.facts = reason, facts
+        self.retry_after = AWAY if retry_after is None and reason.code == "unavailable" else retry_after

@@ -81,7 +81,7 @@ def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """A store or a key is away: refused with 503, logged by kind without its values."""
     log.error("unavailable: %s", type(error).__name__, extra={"request_id": request.META.get("mfa_site.request_id", "")})
     forget_dead_connections()
-    return refuse(request, Refused(Reason.UNAVAILABLE, retry_after=5))
+    return refuse(request, Refused(Reason.UNAVAILABLE))
 
 
 def forget_dead_connections() -> None:

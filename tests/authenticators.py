@@ -182,7 +182,7 @@ class Paper:
         return self.codes[(self.used - 1) % len(self.codes)]
 
     def wrong(self, handle: str = "", ask: Callable[[], Any] = lambda: None) -> str:
-        return "0000-0000" if len(self.codes) == 1 else "0000-0000-0000-0000"
+        return "zzzz-zzzz" if len(self.codes) == 1 else "zzzz-zzzz-zzzz-zzzz"
 
 
 def other_than(codes: set[str], digits: int) -> str:

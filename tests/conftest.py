@@ -78,8 +78,8 @@ def make_person(*kinds: str, password: str = "a-long-enough-password", **columns
     return person
 
 
-def hold(person: Person, kind: str) -> Authenticator:
-    """What the person has of this kind; the device is in the database."""
+def hold(person: Person, kind: str) -> Any:
+    """What the person has of this kind, an Authenticator; its device is in the database."""
     if kind == "totp":
         return Clock(person.apps[-1][0])
     if kind == "fido2":
@@ -99,7 +99,7 @@ def make_token(kind: str, user: User | None = None, **columns: Any) -> Any:
         key = YubiKey.new(user, **columns)
         key.device.save(force_insert=True)
         return key
-    sent = {"sms": {"address": "+4915112345678"}, "email": {"address": "p@example.org", "digits": 8}}
+    sent: dict[str, dict[str, Any]] = {"sms": {"address": "+4915112345678"}, "email": {"address": "p@example.org", "digits": 8}}
     row = new_device(user, Kind(name), **{**sent.get(name, {}), **columns})
     row.save(force_insert=True)
     made: dict[str, Callable[[Device], Authenticator]] = {"totp": Clock, "hotp": Button, "sms": Inbox, "email": Inbox}

@@ -19,7 +19,7 @@ from django.test import Client
 from mfa_site import logs
 
 # What these fields carry, in JSON or in a form, to the service or from it, is secret.
-SECRET = {"password", "answer", "code", "codes", "sign_in", "access_token", "refresh_token", "secret", "otpauth_uri"}
+SECRET = {"password", "answer", "answers", "code", "codes", "sign_in", "access_token", "refresh_token", "secret", "otpauth_uri"}
 SECRET |= {"challenge", "signature", "token", "current", "new", "again"}  # the last three: changing a password
 PUBLIC_COOKIES = {"mfa_site_hint"}  # the device that this browser used last: stands in its address too
 

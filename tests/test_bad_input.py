@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn
 from devices.models import Device
-from tests.conftest import Api, Person, code_of, make_person
+from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.soft_key import b64
 
 pytestmark = pytest.mark.django_db
@@ -180,12 +180,31 @@ def test_an_unknown_grant_spends_nothing(api: Api, alice: Person) -> None:
 
 def test_an_unknown_kind_of_device_is_malformed(api: Api, nora: Person) -> None:
     handle = api.start(nora)
-    for kind in ("", "sms", "TOTP", "hotp", "x" * 1000):
+    for kind in ("", "sms", "TOTP", "HOTP", "recovery", "temporary", "x" * 1000):
         assert code_of(api.post("sign-ins/enrol", {"sign_in": handle, "kind": kind})) == (400, "malformed")
     for name in ("x" * 65, "a\nb", "\u202e", "\u0007"):
         body = {"sign_in": handle, "kind": "totp", "name": name}
         assert code_of(api.post("sign-ins/enrol", body)) == (400, "malformed"), ascii(name)
     assert not Device.objects.exists()
+
+
+STRANGE = ["", " ", "x" * 30_000, "' OR 1=1 --", "=cmd|' /C calc'!A0", "\u202eTOKEN", "ß" * 5_000, "٣٣٣", "%", "_", "\ud7ff"]
+
+
+@pytest.mark.parametrize("strange", range(len(STRANGE)))
+@pytest.mark.parametrize("kind", ["totp", "hotp", "yubiotp"])
+def test_strange_serials_and_codes_claim_nothing_in_bounded_time(alice: Person, kind: str, strange: int) -> None:
+    api, held = Api(Api().sign_in(alice)["access_token"]), make_token(kind)
+    began = time.perf_counter()
+    for serial, answers in (
+        (STRANGE[strange], held.two()),
+        (held.device.serial, [STRANGE[strange]] * 2),
+        (held.device.serial, [held.two()[0], STRANGE[strange]]),
+    ):
+        body = {"kind": kind, "serial": serial, "answers": answers}
+        assert code_of(api.post("devices", body)) == (401, "wrong_answer")
+    assert time.perf_counter() - began < 1
+    assert Device.objects.get(pk=held.device.pk).state == "in_stock"
 
 
 FORM = "application/x-www-form-urlencoded"

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import BrowserSession
-from tests.conftest import Api, Person, make_person
+from tests.conftest import Api, Person, make_person, make_token
 from tests.test_grants import refresh
 from tests.test_pages import Browser
 
@@ -78,6 +78,47 @@ def test_sign_in_with_a_recovery_code() -> None:
     with statements(15) as captured:
         assert api.answer(handle, row, person.codes[0]).status_code == 200
     assert commits(captured) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("hotp", 10), ("hardware_totp", 10), ("hardware_hotp", 10), ("yubiotp", 10), ("temporary", 12)]
+)
+def test_sign_in_with_what_shows_or_is_a_code(kind: str, most: int) -> None:
+    person, api = make_person(kind, enrol_until=None), Api()
+    warm(person)
+    with statements(9 - 2 * CACHED):
+        handle = api.start(person)
+    held = person.held[kind]
+    given = api.right(handle, held)
+    with statements(most) as captured:
+        assert api.answer(handle, held.device, given).status_code == 200
+    assert commits(captured) == 2, "the claim; everything that follows from a right answer"
+
+
+def test_a_code_out_of_step_and_two_that_line_the_token_up() -> None:
+    person, api = make_person("hotp"), Api()
+    warm(person)
+    handle, held = api.start(person), person.held["hotp"]
+    with statements(8):
+        assert api.answer(handle, held.device, held.next(presses=50)).status_code == 401
+    codes = "".join(held.two())
+    with statements(10) as captured:
+        assert api.answer(handle, held.device, codes).status_code == 200
+    assert commits(captured) == 2
+
+
+def test_lining_up_and_claiming_a_token() -> None:
+    person = make_person("hotp")
+    bearer, held = Api(Api().sign_in(person, "hotp")["access_token"]), person.held["hotp"]
+    body = {"answers": held.two(presses=50)}
+    with statements(10) as captured:
+        assert bearer.post(f"devices/{held.device.uuid}/resync", body).status_code == 200
+    assert commits(captured) == 2
+    token = make_token("hotp")
+    claim = {"kind": "hotp", "serial": token.device.serial, "answers": token.two()}
+    with statements(15) as captured:
+        assert bearer.post("devices", claim).status_code == 201
+    assert commits(captured) == 3 - CACHED, "the limit, the claim, and everything that follows"
 
 
 def test_a_new_set_of_recovery_codes() -> None:

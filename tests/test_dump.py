@@ -25,7 +25,7 @@ from grants.models import SigningKey
 from mfa_site import keyring
 from mfa_site.models import StoredKey
 from tests import conftest, dump, test_pages
-from tests.conftest import Api, Person, make_person
+from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.soft_key import SoftKey
 from tests.test_confirm import stale
 from tests.test_enrolment import code_for
@@ -141,6 +141,44 @@ def recovery_codes() -> None:
     assert len(codes) == 10
     token = browser.client.cookies["csrftoken"].value
     browser.client.post("/account/recovery-codes/file/", {"code": codes}, headers={"X-CSRFToken": token})
+
+
+@journey
+def by_every_other_kind() -> None:
+    for kind in ("hotp", "hardware_totp", "yubiotp", "temporary"):
+        person, api = make_person(kind), Api()
+        held, handle = person.held[kind], api.start(person)
+        assert code_of(api.answer(handle, held.device, api.wrong(handle, held))) == (401, "wrong_answer")
+        given = api.right(handle, held)
+        assert api.answer(handle, held.device, given).status_code == 200
+        assert code_of(api.answer(api.start(person), held.device, given)) == (401, "answer_used")
+
+
+@journey
+def tokens_claimed_and_lined_up() -> None:
+    person = make_person("hotp")
+    api, held = Api(Api().sign_in(person, "hotp")["access_token"]), person.held["hotp"]
+    for answers in (["000000", "000001"], held.two(presses=40)):
+        api.post(f"devices/{held.device.uuid}/resync", {"answers": answers})
+    for kind in ("totp", "hotp", "yubiotp"):
+        token = make_token(kind)
+        for answers in (["000000", "000001"], token.two()):
+            claimed = api.post("devices", {"kind": kind, "serial": token.device.serial, "answers": answers})
+        assert claimed.status_code == 201
+    new, handle = make_token("hotp"), api.start(nobody := make_person())
+    body = {"sign_in": handle, "kind": "hotp", "serial": new.device.serial, "answers": new.two()}
+    assert Api().post("sign-ins/enrol", body).status_code == 200 and nobody.user.pk
+
+
+@journey
+def a_temporary_code_is_issued() -> None:
+    admin, person = make_person("totp", is_staff=True, is_superuser=True), make_person("totp")
+    api, body = Api(Api().sign_in(admin)["access_token"]), {"reason": "The phone is broken."}
+    code = api.post(f"admin/users/{person.user.uuid}/temporary-codes", body).json()["code"]
+    row = Device.objects.get(user=person.user, kind="temporary")
+    for given in ("zzzz-zzzz", code):
+        answer = api.answer(Api().start(person), row, given)
+    assert answer.status_code == 200
 
 
 @journey

@@ -184,7 +184,7 @@ def test_any_other_text_is_a_wrong_answer(kind: str) -> None:
         assert case.row.failures == 1
 
 
-NOW_OFF = {
+NOW_OFF: dict[str, dict[str, Any]] = {
     "suspended": {"state": State.SUSPENDED},
     "lost": {"state": State.LOST},
     "retired": {"state": State.RETIRED},

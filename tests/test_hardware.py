@@ -260,7 +260,8 @@ def test_somebody_elses_token_is_claimed_by_nobody(alice: Person, mallory: Perso
 
 @pytest.mark.parametrize("dates", [{"valid_from": timedelta(hours=1)}, {"valid_until": -timedelta(hours=1)}])
 def test_a_token_before_or_after_its_time_is_not_claimed(alice: Person, dates: dict[str, timedelta]) -> None:
-    held = make_token("hotp", **{name: timezone.now() + delta for name, delta in dates.items()})
+    columns: dict[str, Any] = {name: timezone.now() + delta for name, delta in dates.items()}
+    held = make_token("hotp", **columns)
     assert code_of(claim(by_app(alice), held)) == (401, "wrong_answer")
 
 

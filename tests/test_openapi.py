@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,7 @@ import pytest
 import yaml
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from openapi_core import Config, OpenAPI
@@ -34,7 +35,7 @@ from devices.models import Device
 from grants import signing
 from grants.models import SigningKey
 from mfa_site.errors import Reason
-from tests.conftest import Api, Person, code_of, make_person
+from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.soft_key import SoftKey
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +48,10 @@ JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", "
 
 SHAPE = {"malformed", "unknown_field", "unsupported_media_type", "invalid_request", "unsupported_grant_type", "invalid_scope"}
 FAULTS = {"internal_error", "unavailable"}  # of the service itself; a test of their own provokes what can be provoked
-ANY_CALL = {"malformed", "unknown_field", "not_signed_in", "csrf_failed", "too_large", "unsupported_media_type"}
+ANY_CALL = {
+    *("malformed", "unknown_field", "not_signed_in", "not_permitted"),
+    *("csrf_failed", "too_large", "unsupported_media_type"),
+}
 RACES = {
     ("confirmDevice", "sign_in_over"),
     ("makeRecoveryCodes", "wrong_state"),
@@ -99,10 +103,14 @@ class Operation:
         return re.sub(r"\{\w+\}", str(uuid4()), self.path)
 
     @property
-    def success(self) -> int:
-        """The one status that is no refusal."""
-        (status,) = (int(status) for status in self.node["responses"] if int(status) < 400)
-        return status
+    def successes(self) -> set[int]:
+        """The statuses that are no refusals."""
+        return {int(status) for status in self.node["responses"] if int(status) < 400}
+
+    @property
+    def for_administrators(self) -> bool:
+        """Whether only administrators may do it."""
+        return self.path.startswith("/api/v1/admin/")
 
     @property
     def media_type(self) -> str:
@@ -240,6 +248,16 @@ def with_session(person: Person) -> Api:
     api.take_csrf()
     api.sign_in(person, grant="session")
     return api
+
+
+def administrator() -> Person:
+    """Somebody who may do everything."""
+    return make_person("totp", is_staff=True, is_superuser=True)
+
+
+def client_for(operation: Operation) -> Api:
+    """Somebody's program who may do this."""
+    return with_tokens(administrator() if operation.for_administrators else make_person("totp"))
 
 
 def newcomer() -> tuple[Api, str]:
@@ -392,6 +410,51 @@ def a_first_key_for_a_session() -> Any:
     return confirm_first(api, handle, device, right_answer(shown), grant="session")
 
 
+def claimed(held: Any) -> dict[str, Any]:
+    """What claims the token that is held."""
+    return {"kind": held.device.kind, "serial": held.device.serial, "answers": held.two()}
+
+
+def claim_first(api: Api, handle: str, held: Any, **more: Any) -> Any:
+    return api.post("sign-ins/enrol", {"sign_in": handle, **claimed(held), **more})
+
+
+@succeeds("challengeSignIn")
+def everything_that_shows_its_code_is_chosen() -> Any:
+    api, person = visitor(), make_person("hotp", "hardware_totp", "yubiotp", "temporary")
+    answers = [challenge(api, api.start(person), held.device.uuid) for held in person.held.values()]
+    assert {answer.status_code for answer in answers} == {200}
+    return answers[-1]
+
+
+@succeeds("answerSignIn")
+def every_kind_answers_for_tokens() -> Any:
+    kinds = ("hotp", "hardware_totp", "yubiotp", "temporary")
+    grants = [visitor().sign_in(make_person(kind), kind) for kind in kinds]
+    assert [visitor(grant["access_token"]).get("me").status_code for grant in grants] == [200] * len(kinds)
+    api, person = visitor(), make_person("hotp")
+    handle = api.start(person)
+    return api.answer(handle, person.held["hotp"].device, " ".join(person.held["hotp"].two(presses=40)))
+
+
+@succeeds("beginFirstDevice")
+def a_first_button_is_begun() -> Any:
+    return begin_first(*newcomer(), "hotp")
+
+
+@succeeds("beginFirstDevice")
+def a_first_token_is_claimed_for_tokens() -> Any:
+    api, handle = newcomer()
+    return claim_first(api, handle, make_token("hotp"), name="Blue token")
+
+
+@succeeds("beginFirstDevice")
+def a_first_token_is_claimed_for_a_session() -> Any:
+    api, handle = newcomer()
+    api.take_csrf()
+    return claim_first(api, handle, make_token("totp"), grant="session")
+
+
 @succeeds("cancelSignIn")
 def a_sign_in_is_given_up() -> Any:
     api = visitor()
@@ -465,6 +528,92 @@ def another_key_is_begun() -> Any:
 @succeeds("beginDevice")
 def a_set_of_codes_is_ready() -> Any:
     return with_session(make_person("totp", "recovery")).post("devices", {"kind": "recovery"})
+
+
+@succeeds("beginDevice")
+def another_button_is_begun() -> Any:
+    return with_tokens(make_person("fido2")).post("devices", {"kind": "hotp"})
+
+
+@succeeds("beginDevice")
+def another_yubikey_is_begun() -> Any:
+    with override_settings(YUBICO_URL="http://127.0.0.1:9/wsapi/2.0/verify"):
+        return with_tokens(make_person("fido2")).post("devices", {"kind": "yubiotp"})
+
+
+@succeeds("beginDevice")
+def a_token_in_stock_is_claimed() -> Any:
+    api = with_tokens(make_person("totp"))
+    assert api.post("devices", claimed(make_token("yubiotp"))).status_code == 201
+    return api.post("devices", claimed(make_token("totp")) | {"name": "Blue token"})
+
+
+@succeeds("beginDevice")
+def a_device_by_who_has_a_temporary_code() -> Any:
+    tokens = visitor().sign_in(make_person("totp", "temporary"), "temporary")
+    return visitor(tokens["access_token"]).post("devices", {"kind": "totp"})
+
+
+@succeeds("resyncDevice")
+def a_button_that_was_pressed_too_often_is_lined_up() -> Any:
+    person = make_person("hotp")
+    held = person.held["hotp"]
+    return with_tokens(person).post(f"devices/{held.device.uuid}/resync", {"answers": held.two(presses=60)})
+
+
+@succeeds("findPeople")
+def people_are_found() -> Any:
+    api = with_tokens(administrator())
+    assert len(api.get("admin/users").json()["users"]) == 1
+    return api.get(f"admin/users?search={make_person('totp').user.username}")
+
+
+@succeeds("devicesOfPerson")
+def all_devices_of_a_person() -> Any:
+    person = make_person("totp", "fido2", "hardware_hotp", "recovery", "temporary", "yubiotp")
+    return with_session(administrator()).get(f"admin/users/{person.user.uuid}/devices")
+
+
+@succeeds("findDevices")
+def devices_are_found() -> Any:
+    api, held = with_tokens(administrator()), make_token("totp", model="Model T")
+    assert len(api.get("admin/devices?kind=totp&state=in_stock").json()["devices"]) == 1
+    return api.get(f"admin/devices?serial={held.device.serial}")
+
+
+@succeeds("issueTemporaryCode")
+def a_temporary_code_is_issued() -> Any:
+    person = make_person("totp")
+    body = {"reason": "The phone is broken.", "uses": 3, "expires_in": 3600}
+    return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", body)
+
+
+@succeeds("assignDevice")
+def a_token_is_handed_out() -> Any:
+    return assigned(make_token("hotp"), make_person())
+
+
+def assigned(held: Any, person: Person) -> Any:
+    """What the call that hands it out answers."""
+    body = {"user": str(person.user.uuid)}
+    return with_tokens(administrator()).post(f"admin/devices/{held.device.uuid}/assign", body)
+
+
+@succeeds("unassignDevice")
+def a_token_is_taken_back() -> Any:
+    held = make_person("hardware_hotp").held["hardware_hotp"]
+    return with_tokens(administrator()).post(f"admin/devices/{held.device.uuid}/unassign")
+
+
+@succeeds("resyncAnyDevice")
+def a_token_of_somebody_is_lined_up() -> Any:
+    held = make_person("hardware_hotp").held["hardware_hotp"]
+    return line_up(held, held.two(presses=600))
+
+
+def line_up(held: Any, answers: list[str]) -> Any:
+    """What an administrator's call that lines it up answers."""
+    return with_tokens(administrator()).post(f"admin/devices/{held.device.uuid}/resync", {"answers": answers})
 
 
 @succeeds("makeRecoveryCodes")
@@ -728,6 +877,28 @@ def a_first_device_where_there_is_one() -> Any:
     return begin_first(api, api.start(make_person("totp")))
 
 
+WRONG = ["000000", "000001"]
+
+
+@refused("beginFirstDevice", "wrong_answer")
+def a_first_token_with_wrong_codes() -> Any:
+    api, handle = newcomer()
+    return claim_first(api, handle, make_token("hotp"), answers=WRONG)
+
+
+@refused("beginFirstDevice", "answer_used")
+def a_first_token_with_codes_that_were_used() -> Any:
+    api, handle = newcomer()
+    return claim_first(api, handle, used_before())
+
+
+def used_before() -> Any:
+    """A token in stock that will show the two codes again that somebody gave before."""
+    held = make_token("hotp")
+    Device.objects.filter(pk=held.device.pk).update(counter=1)
+    return held
+
+
 @refused("beginFirstDevice", "too_many_attempts")
 def a_first_device_in_too_many_tabs() -> Any:
     api, person = visitor(), make_person()
@@ -835,6 +1006,153 @@ def codes_with_an_old_proof() -> Any:
 @refused("beginDevice", "wrong_state")
 def one_device_too_many() -> Any:
     return with_tokens(make_person(*["totp"] * 50)).post("devices", {"kind": "totp"})
+
+
+@refused("beginDevice", "wrong_answer")
+def a_token_that_is_not_in_stock() -> Any:
+    held = make_person("hardware_hotp").held["hardware_hotp"]
+    return with_tokens(make_person("totp")).post("devices", claimed(held))
+
+
+@refused("beginDevice", "answer_used")
+def a_token_with_codes_that_were_used() -> Any:
+    return with_tokens(make_person("totp")).post("devices", claimed(used_before()))
+
+
+def resync(person: Person, device: Device, answers: list[str]) -> Any:
+    return with_tokens(person).post(f"devices/{device.uuid}/resync", {"answers": answers})
+
+
+@refused("resyncDevice", "wrong_answer")
+def codes_that_do_not_follow_each_other() -> Any:
+    person = make_person("hotp")
+    return resync(person, person.held["hotp"].device, WRONG)
+
+
+@refused("resyncDevice", "answer_used")
+def codes_that_lined_it_up_before() -> Any:
+    person = make_person("hotp")
+    held = person.held["hotp"]
+    api, body = with_tokens(person), {"answers": held.two()}
+    assert api.post(f"devices/{held.device.uuid}/resync", body).status_code == 200
+    return api.post(f"devices/{held.device.uuid}/resync", body)
+
+
+@refused("resyncDevice", "not_found")
+def somebody_elses_token_is_lined_up() -> Any:
+    return resync(make_person("totp"), make_person("hotp").held["hotp"].device, WRONG)
+
+
+@refused("resyncDevice", "wrong_state")
+def an_app_is_lined_up() -> Any:
+    person = make_person("totp")
+    return resync(person, person.app, WRONG)
+
+
+@refused("resyncDevice", "device_not_usable")
+def a_suspended_token_is_lined_up() -> Any:
+    person = make_person("totp", "hotp")
+    row = person.held["hotp"].device
+    row.move(State.SUSPENDED)
+    return resync(person, row, WRONG)
+
+
+@refused("resyncDevice", "too_many_attempts")
+def a_paused_token_is_lined_up() -> Any:
+    person = make_person("totp", "hotp")
+    row = person.held["hotp"].device
+    paused(str(row.uuid))
+    return resync(person, row, WRONG)
+
+
+def with_a_proof_that_will_not_do(operation: Operation) -> Any:
+    """By an administrator whose proof is too old to change something, or too weak to look at it."""
+    admin = make_person("totp", "temporary", is_staff=True, is_superuser=True)
+    if operation.method == "GET":
+        api = visitor(visitor().sign_in(admin, "temporary")["access_token"])
+    else:
+        api = with_an_old_proof(admin)
+    headers = {"X-CSRFToken": api.csrf} | ({"Authorization": f"Bearer {api.bearer}"} if api.bearer else {})
+    body = json.dumps(operation.body["example"]) if operation.body else ""
+    return api.client.generic(operation.method, operation.url, body, JSON, headers=headers)
+
+
+for one in OPERATIONS:
+    if one.for_administrators:
+        refused(one.id, "step_up_needed")(partial(with_a_proof_that_will_not_do, one))
+
+
+@refused("devicesOfPerson", "not_found")
+def devices_of_nobody() -> Any:
+    return with_tokens(administrator()).get(f"admin/users/{uuid4()}/devices")
+
+
+@refused("issueTemporaryCode", "not_found")
+def a_temporary_code_for_nobody() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{uuid4()}/temporary-codes", {"reason": "None."})
+
+
+@refused("issueTemporaryCode", "wrong_state")
+def a_temporary_code_for_somebody_disabled() -> Any:
+    person = make_person("totp", is_active=False)
+    return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "Ill."})
+
+
+@refused("assignDevice", "not_found")
+def a_token_for_nobody() -> Any:
+    body = {"user": str(uuid4())}
+    return with_tokens(administrator()).post(f"admin/devices/{make_token('hotp').device.uuid}/assign", body)
+
+
+@refused("assignDevice", "wrong_state")
+def a_token_that_somebody_has_is_handed_out() -> Any:
+    return assigned(make_person("hardware_hotp").held["hardware_hotp"], make_person())
+
+
+@refused("unassignDevice", "not_found")
+def an_unknown_token_is_taken_back() -> Any:
+    return with_tokens(administrator()).post(f"admin/devices/{uuid4()}/unassign")
+
+
+@refused("unassignDevice", "wrong_state")
+def an_app_is_taken_back() -> Any:
+    return with_tokens(administrator()).post(f"admin/devices/{make_person('totp').app.uuid}/unassign")
+
+
+@refused("resyncAnyDevice", "wrong_answer")
+def wrong_codes_read_to_an_administrator() -> Any:
+    return line_up(make_person("hotp").held["hotp"], WRONG)
+
+
+@refused("resyncAnyDevice", "answer_used")
+def used_codes_read_to_an_administrator() -> Any:
+    held = make_person("hotp").held["hotp"]
+    Device.objects.filter(pk=held.device.pk).update(counter=1)
+    return line_up(held, held.two())
+
+
+@refused("resyncAnyDevice", "not_found")
+def an_unknown_token_is_lined_up() -> Any:
+    return with_tokens(administrator()).post(f"admin/devices/{uuid4()}/resync", {"answers": WRONG})
+
+
+@refused("resyncAnyDevice", "wrong_state")
+def a_key_is_lined_up() -> Any:
+    return line_up(make_person("fido2").held["fido2"], WRONG)
+
+
+@refused("resyncAnyDevice", "device_not_usable")
+def a_token_that_was_lost_is_lined_up() -> Any:
+    held = make_person("hotp").held["hotp"]
+    held.device.move(State.LOST)
+    return line_up(held, WRONG)
+
+
+@refused("resyncAnyDevice", "too_many_attempts")
+def a_token_that_rests_is_lined_up() -> Any:
+    held = make_person("hotp").held["hotp"]
+    paused(str(held.device.uuid))
+    return line_up(held, WRONG)
 
 
 @refused("beginDevice", "too_many_attempts")
@@ -1081,7 +1399,7 @@ def test_an_unknown_method_and_an_unknown_address_are_problems_as_described() ->
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_every_operation_succeeds_as_described(operation: Operation) -> None:
     exercised = {(operation_of(answer).id, answer.status_code) for answer in (act() for act in SUCCESSES[operation.id])}
-    assert exercised == {(operation.id, operation.success)}
+    assert exercised == {(operation.id, status) for status in operation.successes}
 
 
 @pytest.mark.parametrize(
@@ -1123,6 +1441,13 @@ def test_calls_of_signed_in_people_need_credentials(operation: Operation, bearer
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation.for_administrators], ids=str)
+@pytest.mark.parametrize("staff", [False, True])
+def test_calls_for_administrators_are_for_nobody_else(operation: Operation, staff: bool) -> None:
+    response = call(with_tokens(make_person("totp", is_staff=staff)), operation, operation.body.get("example"))
+    assert code_of(response) == (403, "not_permitted")
+
+
 @pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation not in FOR_SIGNED_IN], ids=str)
 def test_all_other_calls_need_none(operation: Operation) -> None:
     assert error_of(call(visitor(), operation, operation.body.get("example"))) not in {"not_signed_in", "csrf_failed"}
@@ -1138,7 +1463,7 @@ def test_unsafe_calls_of_the_api_with_the_cookie_need_the_csrf_header_and_no_oth
 
 @pytest.mark.parametrize("operation", WITH_JSON, ids=str)
 def test_another_media_type_is_refused(operation: Operation) -> None:
-    api = with_tokens(make_person("totp"))
+    api = client_for(operation)
     response = call(api, operation, json.dumps(operation.body["example"]), media_type="text/plain")
     assert code_of(response) == (415, "unsupported_media_type")
 
@@ -1146,9 +1471,42 @@ def test_another_media_type_is_refused(operation: Operation) -> None:
 @pytest.mark.parametrize("operation", WITH_JSON, ids=str)
 def test_bodies_are_refused_exactly_where_the_schema_refuses_them(operation: Operation) -> None:
     """`CheckedClient` compares; here are the bodies for it."""
-    api, example = with_tokens(make_person("totp")), operation.body["example"]
+    api, example = client_for(operation), operation.body["example"]
     answers = [call(api, operation, body) for body in (example, *spoilt(example), [], "text", "{", None)]
     assert {"malformed", "unknown_field"} <= {error_of(answer) for answer in answers}
+
+
+@pytest.mark.parametrize("path", ["devices", "sign-ins/enrol"])
+def test_claims_are_refused_for_their_shape_exactly_where_the_schema_refuses_them(path: str) -> None:
+    operation = next(one for one in WITH_JSON if one.path == f"/api/v1/{path}")
+    api, handle = newcomer() if path == "sign-ins/enrol" else (with_tokens(make_person("totp")), "")
+    example = {"kind": "hotp", "serial": "NO-SUCH", "answers": WRONG} | (
+        {"sign_in": handle, "grant": "token"} if handle else {}
+    )
+    changed: list[dict[str, Any]] = [{"kind": kind} for kind in ("totp", "yubiotp", "fido2", "sms", "recovery", "temporary")]
+    changed += [
+        {"answers": [1, 2]},
+        {"answers": []},
+        {"answers": ["1", "2", "3"]},
+        {"address": "+4915112345678"},
+        {"name": "x"},
+    ]
+    answers = [call(api, operation, body) for body in (example, *spoilt(example), *({**example, **one} for one in changed))]
+    assert {(401, "wrong_answer"), (400, "malformed"), (400, "unknown_field")} <= {
+        code_of(answer) for answer in answers if answer.status_code >= 400
+    }
+
+
+@pytest.mark.parametrize("path", ["devices", "sign-ins/enrol"])
+def test_an_address_is_for_codes_that_are_sent_and_for_nothing_else(path: str) -> None:
+    for body in (
+        {"kind": "sms"},
+        {"kind": "email"},
+        {"kind": "totp", "address": "+4915112345678"},
+        {"kind": "fido2", "address": ""},
+    ):
+        api, handle = newcomer() if path == "sign-ins/enrol" else (with_tokens(make_person("totp")), "")
+        assert code_of(api.post(path, body | ({"sign_in": handle} if handle else {}))) == (400, "malformed")
 
 
 def spoilt(example: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.words import sentence
@@ -19,17 +20,22 @@ from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind
 from mfa_site.api import DETAILS
 from mfa_site.client import address
 from mfa_site.errors import Reason, Refused
+from mfa_site.proof import ACR
 from tests.conftest import make_person
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mfa_site", "accounts", "devices", "grants", "audit")
 CONTRACT = {
-    "begin": ["device", "site", "now"],
-    "challenge": ["device", "site", "now"],
+    "is_offered": ["site"],
+    "fill": ["device", "given", "site"],
+    "begin": ["device", "ceremony", "site", "now"],
+    "challenge": ["device", "ceremony", "site", "now"],
     "verify": ["device", "answer", "kept", "site", "now"],
     "confirm": ["device", "answer", "kept", "site", "now"],
+    "can_resync": ["device"],
+    "resync": ["device", "answers", "window", "now"],
     "spend": ["device", "proof", "now"],
-    "suggested_name": ["proof"],
+    "suggested_name": ["device", "proof"],
     "facts": ["device", "proof"],
 }
 
@@ -41,7 +47,8 @@ def test_every_kind_has_exactly_the_same_functions(kind: str) -> None:
         assert list(inspect.signature(getattr(module, name)).parameters) == parameters, name
     assert module.ANSWER in (str, dict) and isinstance(module.KEPT_ONCE, bool) and isinstance(module.STRENGTH, int)
     assert str(module.TITLE) and str(module.HINT) and str(module.ABOUT)
-    assert isinstance(module.STANDS_IN, bool)
+    assert isinstance(module.STANDS_IN, bool) and isinstance(module.SENDS, bool) and isinstance(module.AFTERWARDS, str)
+    assert module.ACR in ACR and set(module.ASKS) <= {"address"}
     assert (ROOT / "templates" / "accounts" / f"enrol_{kind}.html").exists() is not module.STANDS_IN
 
 
@@ -96,9 +103,8 @@ def test_an_answer_of_every_kind_is_spent_once_and_not_after_the_device_is_gone(
     module, proof = kinds.module(kind), proven(row, 0)
     assert module.spend(row, proof, now)
     assert not module.spend(row, proof, now), "used already"
-    after = proven(row, 1)
-    Device.objects.update(failures=4)
-    assert module.spend(row, after, now)
+    Device.objects.update(failures=4, uses_left=F("uses_left") + 2)
+    assert module.spend(row, proven(row, 1), now)
     row.refresh_from_db()
     assert (row.failures, row.last_used_at) == (0, now)
     row.retire()
@@ -110,6 +116,8 @@ def proven(row: Device, which: int) -> Proof:
     """What a right answer of the device proves; another one for each `which`."""
     if row.kind == Kind.RECOVERY:
         return Proof(code=row.codes.order_by("id")[which].pk)
+    if row.kind == Kind.TEMPORARY:
+        return Proof()
     return Proof(counter=row.counter + 1000 + which)
 
 
@@ -143,7 +151,7 @@ def test_every_code_of_the_api_has_a_sentence() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_refusal_has_words_for_people(reason: Reason) -> None:
-    said = sentence(Refused(reason, retry_after=90, digits=6, given=5, seconds=30, device="Blue key"))
+    said = sentence(Refused(reason, retry_after=90, digits=6, given=5, seconds=30, device="Blue key", to="+49…78"))
     assert said[0].isupper() or said[0] == "“"
     assert said.endswith(".") and "%" not in said and reason.name not in said
 

@@ -374,6 +374,8 @@ def test_every_change_of_devices_and_codes_asks_for_it(alice: Person) -> None:
     other, _clear = demo.new_device(alice.user, Kind.TOTP, timezone.now())
     other.save(force_insert=True)
     for route in routes(get_resolver().url_patterns):
+        if route.endswith("/resync"):
+            continue  # two codes of the device are proof enough
         if route.startswith(("api/v1/devices", "api/v1/recovery-codes")):
             path = route.removeprefix("api/v1/").replace("<uuid:uuid>", str(alice.app.uuid))
             allowed = api.client.generic("PROBE", f"/api/v1/{path}", headers={"X-CSRFToken": api.csrf})["Allow"].split(", ")

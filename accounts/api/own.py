@@ -138,7 +138,6 @@ def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @needs()
 def resync(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/resync`: two consecutive codes have lined the device up; they are proof enough."""
-    given = api.body(request, {"answers": list})
-    now = timezone.now()
-    device = lining_up.resync(own_devices.one(person(request), uuid), shapes.two_codes(given), client(request), now)
+    answers, now = shapes.two_codes(api.body(request, {"answers": list})), timezone.now()
+    device = lining_up.resync(own_devices.one(person(request), uuid), answers, client(request), now)
     return api.answer(shapes.device(device, now))

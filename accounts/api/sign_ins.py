@@ -53,9 +53,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
     wanted = given.pop("grant", None)
     if wanted not in (None, *GRANTS) or (wanted and "serial" not in given):
         raise Refused(Reason.MALFORMED)
+    answers = shapes.two_codes(given) if "serial" in given else []
     sign_in = signin.by_handle(given.pop("sign_in"), asker(request), now)
-    if "serial" in given:
-        answers = shapes.two_codes(given)
+    if answers:
         grant = granting(request, wanted, caller, now)
         return api.answer(lining_up.claim_first(sign_in, given, answers, grant, caller, now))
     return begun_answer(enrolment.begin_first(sign_in, given.pop("kind"), given, caller, now), now)
