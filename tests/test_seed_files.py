@@ -174,7 +174,7 @@ RSA = {
 def for_a_certificate(way: str) -> bytes:
     """The eighth figure, its value encrypted for our key."""
     padding, method = RSA[way]
-    value = base64.b64encode(KEY.public_key().encrypt(SEED, padding)).decode()  # type: ignore[arg-type]
+    value = base64.b64encode(KEY.public_key().encrypt(SEED, padding)).decode()
     data = figure("rfc6030-figure8").decode()
     begin, end = data.index("<xenc:EncryptionMethod"), data.index("</xenc:CipherValue>")
     return (data[:begin] + f"{method}<xenc:CipherData><xenc:CipherValue>{value}" + data[end:]).encode()
@@ -198,7 +198,7 @@ def test_a_content_key_that_is_wrapped_for_a_certificate() -> None:
     inner = bytes(range(16))
     data = written(lambda file: file.encryption.setup_preshared_key(algorithm="aes128-cbc", key=inner)).decode()
     padding, method = RSA["oaep"]
-    value = base64.b64encode(KEY.public_key().encrypt(inner, padding)).decode()  # type: ignore[arg-type]
+    value = base64.b64encode(KEY.public_key().encrypt(inner, padding)).decode()
     cipher = f"<xenc:CipherData><xenc:CipherValue>{value}</xenc:CipherValue></xenc:CipherData>"
     wrapped = f"<xenc:EncryptedKey>{method}{cipher}</xenc:EncryptedKey>"
     head = 'xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
