@@ -131,6 +131,7 @@ def app(row: Device) -> tuple[Device, dict[str, Any]]:
 def phone(row: Device) -> tuple[Device, dict[str, Any]]:
     """A phone that gets text messages. The URI says which codes they carry: its counter is the number of the next one."""
     number = phonenumbers.example_number_for_type("DE", phonenumbers.PhoneNumberType.MOBILE)
+    assert number is not None
     row.name, row.address = "Text message", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     row.seed = secrets.token_bytes(oath.SEED_BYTES)
     uri = oath.otpauth_uri(row, this_site()).replace("counter=0", "counter=1")
