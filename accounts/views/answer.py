@@ -71,7 +71,8 @@ def answer_page(
     kind = kinds.module(row.kind)
     template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
     context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
-    context |= {"two": two, "can_resync": kind.can_resync(row), "sent_to": shown.shown.get("sent_to")}
+    can_resync = kind.can_resync(row)
+    context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
     context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept}
     return render(request, template, context, status=status)
 
