@@ -79,6 +79,11 @@ class Case:
         return [row["uuid"] for row in self.api.post("sign-ins", body).json()["devices"]]
 
 
+@pytest.fixture(autouse=True)
+def _all_are_on(settings: Any) -> None:
+    settings.KINDS_OFF = frozenset()
+
+
 @pytest.fixture(params=KINDS)
 def case(request: Any, db: None) -> Case:
     return Case(request.param, make_person(request.param), Api())
@@ -176,10 +181,11 @@ JUNK = [
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"fido2"}))  # a key is answered by objects: test_bad_input.py
 def test_any_other_text_is_a_wrong_answer(kind: str) -> None:
     case = Case(kind, make_person(kind), Api())
-    for junk in JUNK:
-        handle = case.start()
-        Device.objects.update(failures=0, sent_at=None)
-        case.api.ask(handle, case.held.device)()
+    for number, junk in enumerate(JUNK):
+        if number % 4 == 0:  # the fifth would end the sign-in
+            handle = case.start()
+            case.right(handle)
+        Device.objects.update(failures=0)
         assert code_of(case.answer(handle, junk)) == (401, "wrong_answer"), ascii(junk)
         assert case.row.failures == 1
 
@@ -268,6 +274,8 @@ def test_it_can_be_tried_out_unless_it_only_stands_in(case: Case) -> None:
     api.take_csrf()
     api.sign_in(case.person, case.kind, grant="session")
     csrf = {"X-CSRFToken": api.csrf}
+    if isinstance(case.held, Inbox):
+        case.held.minute_later()
     begun = api.client.post(page, headers=csrf)
     if kinds.module(case.row.kind).STANDS_IN:
         assert begun["Location"] == f"/account/devices/{case.row.uuid}/", "it would only be used up"
