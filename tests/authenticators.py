@@ -120,14 +120,14 @@ class Inbox:
         """The code whose number the ceremony keeps."""
         return str(self.hotp.at(int(ceremony.kept)))
 
+    def minute_later(self) -> None:
+        """As if time had passed: another code may be asked for."""
+        Device.objects.filter(pk=self.device.pk).update(sent_at=None)
+
     def right(self, handle: str, ask: Callable[[], Any]) -> str:
         self.minute_later()
         ask()
         return self.received(handle)
-
-    def minute_later(self) -> None:
-        """A minute goes by, and another code may be asked for."""
-        Device.objects.filter(pk=self.device.pk).update(sent_at=None)
 
     def wrong(self, handle: str, ask: Callable[[], Any]) -> str:
         if not SignIn.objects.get(handle_hash=token_hash(handle)).kept:

@@ -95,6 +95,20 @@ def test_sign_in_with_what_shows_or_is_a_code(kind: str, most: int) -> None:
     assert commits(captured) == 2, "the claim; everything that follows from a right answer"
 
 
+@pytest.mark.parametrize(("kind", "budgets"), [("sms", 6), ("email", 4)])
+def test_sign_in_with_a_code_that_is_sent(kind: str, budgets: int, settings: Any) -> None:
+    settings.KINDS_OFF = frozenset()
+    person, api = make_person(kind, enrol_until=None), Api()
+    warm(person)
+    handle, held = api.start(person), person.held[kind]
+    with statements(8 + budgets * (1 - CACHED)):
+        api.ask(handle, held.device)()
+    given = held.received(handle)
+    with statements(12) as captured:
+        assert api.answer(handle, held.device, given).status_code == 200
+    assert commits(captured) == 2
+
+
 def test_a_code_out_of_step_and_two_that_line_the_token_up() -> None:
     person, api = make_person("hotp"), Api()
     warm(person)

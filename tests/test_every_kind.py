@@ -79,6 +79,11 @@ class Case:
         return [row["uuid"] for row in self.api.post("sign-ins", body).json()["devices"]]
 
 
+@pytest.fixture(autouse=True)
+def _all_are_on(settings: Any) -> None:
+    settings.KINDS_OFF = frozenset()
+
+
 @pytest.fixture(params=KINDS)
 def case(request: Any, db: None) -> Case:
     return Case(request.param, make_person(request.param), Api())
@@ -177,10 +182,11 @@ JUNK = [
 def test_any_other_text_is_a_wrong_answer(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "BY_PERSON", len(JUNK) + 5)
     case = Case(kind, make_person(kind), Api())
-    for junk in JUNK:
-        handle = case.start()
-        Device.objects.update(failures=0, sent_at=None)
-        case.api.ask(handle, case.held.device)()
+    for number, junk in enumerate(JUNK):
+        if number % 4 == 0:  # the fifth would end the sign-in
+            handle = case.start()
+            case.right(handle)
+        Device.objects.update(failures=0)
         assert code_of(case.answer(handle, junk)) == (401, "wrong_answer"), ascii(junk)
         assert case.row.failures == 1
 

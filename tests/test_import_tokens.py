@@ -10,6 +10,7 @@ import resource
 import secrets
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -235,6 +236,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     with path.open("wb") as out:
         out.writelines(csv_of(2_000))
     leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
     command = [sys.executable, "manage.py", "import_tokens", str(path), "--dry-run"]
     done = subprocess.Popen(command, cwd=ROOT, env=service.environment, stdout=subprocess.PIPE, stderr=follower)
     os.close(follower)

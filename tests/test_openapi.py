@@ -19,6 +19,7 @@ import pyotp
 import pytest
 import yaml
 from django.core.exceptions import RequestDataTooBig
+from django.db.models import F
 from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.urls import URLResolver, get_resolver
@@ -427,9 +428,17 @@ def everything_that_shows_its_code_is_chosen() -> Any:
     return answers[-1]
 
 
+@succeeds("challengeSignIn")
+def a_code_is_sent() -> Any:
+    with override_settings(KINDS_OFF=frozenset()):
+        api, person = visitor(), make_person("email", "sms")
+        assert challenge(api, api.start(person), person.held["email"].device.uuid).status_code == 200
+        return challenge(api, api.start(person), person.held["sms"].device.uuid)
+
+
 @succeeds("answerSignIn")
 def every_kind_answers_for_tokens() -> Any:
-    kinds = ("hotp", "hardware_totp", "yubiotp", "temporary")
+    kinds = ("hotp", "hardware_totp", "yubiotp", "temporary", "sms")
     grants = [visitor().sign_in(make_person(kind), kind) for kind in kinds]
     assert [visitor(grant["access_token"]).get("me").status_code for grant in grants] == [200] * len(kinds)
     api, person = visitor(), make_person("hotp")
@@ -440,6 +449,12 @@ def every_kind_answers_for_tokens() -> Any:
 @succeeds("beginFirstDevice")
 def a_first_button_is_begun() -> Any:
     return begin_first(*newcomer(), "hotp")
+
+
+@succeeds("beginFirstDevice")
+def a_first_phone_is_sent_a_code() -> Any:
+    api, handle = newcomer()
+    return api.post("sign-ins/enrol", {"sign_in": handle, "kind": "sms", "address": "+4915112345678"})
 
 
 @succeeds("beginFirstDevice")
@@ -533,6 +548,12 @@ def a_set_of_codes_is_ready() -> Any:
 @succeeds("beginDevice")
 def another_button_is_begun() -> Any:
     return with_tokens(make_person("fido2")).post("devices", {"kind": "hotp"})
+
+
+@succeeds("beginDevice")
+def another_phone_is_sent_a_code() -> Any:
+    body = {"kind": "sms", "address": "+49 151 12345678", "name": "Old phone"}
+    return with_session(make_person("totp")).post("devices", body)
 
 
 @succeeds("beginDevice")
@@ -646,6 +667,12 @@ def another_key_answers() -> Any:
 def one_app_of_ones_own() -> Any:
     person = make_person("totp")
     return with_tokens(person).get(f"devices/{person.app.uuid}")
+
+
+@succeeds("getDevice")
+def one_phone_of_ones_own() -> Any:
+    person = make_person("sms", "totp")
+    return with_tokens(person).get(f"devices/{person.held['sms'].device.uuid}")
 
 
 @succeeds("getDevice")
@@ -1556,6 +1583,15 @@ def test_the_token_form_takes_the_grants_and_scopes_that_the_metadata_name() -> 
     metadata = the_metadata_are_read().json()
     assert form["grant_type"]["enum"] == metadata["grant_types_supported"]
     assert form["scope"]["enum"] == metadata["scopes_supported"]
+
+
+def test_a_code_that_was_not_sent_is_unavailable_as_described() -> None:
+    api, person = visitor(), make_person("sms")
+    handle, held = api.start(person), person.held["sms"]
+    right = api.right(handle, held)
+    Device.objects.update(unsent=F("sent"))
+    for given in (right, "000000"):
+        assert code_of(api.answer(handle, held.device, given)) == (503, "unavailable")
 
 
 def test_a_secret_that_cannot_be_opened_is_unavailable_as_described() -> None:
