@@ -78,6 +78,7 @@ class KeyForm(forms.Form):
 class PhoneForm(forms.Form):
     """Where text messages go."""
 
+    TITLE = _("Add a phone number")
     address = forms.CharField(
         label=_("Phone number"),
         help_text=_("With the country code, like +49 151 12345678."),
@@ -90,6 +91,7 @@ class PhoneForm(forms.Form):
 class MailForm(forms.Form):
     """Where codes go by mail."""
 
+    TITLE = _("Add a mail address")
     address = forms.CharField(
         label=_("Mail address"),
         max_length=254,

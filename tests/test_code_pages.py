@@ -1,8 +1,12 @@
 """The pages of every kind of code without a browser: what is sent and when, what a weak proof opens, what a page says."""
 
+import html
+import io
+import json
 from datetime import timedelta
 from typing import Any
 
+import pyotp
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
@@ -99,6 +103,7 @@ def test_asking_too_soon_says_when_in_the_head_of_the_answer_too() -> None:
     browser.send(action="again")
     assert browser.status == 429 and "You can ask for another code in" in browser.text
     assert 0 < int(browser.response["Retry-After"]) <= 61
+    assert "aria-invalid" not in browser.text, "nothing is wrong with the field"
     code = person.held["sms"].code(sign_in(browser.at.split("/")[2]))
     assert browser.send(code=code).at == "/account/", "the code that is there counts"
 
@@ -169,6 +174,29 @@ def test_a_new_token_that_was_pressed_often_is_asked_for_two_codes() -> None:
 
 
 # ---- the demo -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_printed_of_the_demo_peoples_tokens_signs_them_in() -> None:
+    printed = io.StringIO()
+    call_command("seed_demo", "--json", stdout=printed)
+    people = {person["username"]: person for person in json.loads(printed.getvalue())["people"]}
+    for name, counter in (("carol", 1), ("dave", 0), ("erin", None)):
+        [device] = people[name]["devices"]
+        otp: Any = pyotp.parse_uri(device["otpauth_uri"])
+        assert (otp.digits, otp.digest().name) == ((8, "sha256") if name == "erin" else (6, "sha1"))
+        browser = Browser().go("/sign-in/").send("/sign-in/", username=name, password=people[name]["password"])
+        assert device["uuid"] in browser.at
+        if name == "carol":
+            assert device["address"].startswith("+49") and f"counter={counter}" in device["otpauth_uri"]
+        shown = html.unescape(Browser().go("/demo/").text)
+        if isinstance(otp, pyotp.HOTP):
+            code = otp.generate_otp(counter or otp.initial_count)
+            assert f"@localhost #{code}" in shown if name == "carol" else code in shown
+        else:
+            code = otp.now()
+        assert browser.send(code=code).at == "/account/"
+    token: Any = pyotp.parse_uri(people["dave"]["devices"][0]["otpauth_uri"])
+    assert token.at(1) in Browser().go("/demo/").text, "the next one"
 
 
 def test_starting_the_demo_over_gives_tokens_back_to_the_stock() -> None:

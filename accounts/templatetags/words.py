@@ -44,6 +44,12 @@ def sent_to(device: Device) -> str:
 
 
 @register.filter
+def prompt(device: Device) -> str:
+    """What to enter for it."""
+    return str(kinds.module(device.kind).PROMPT) % {"name": device.name, "digits": device.digits}
+
+
+@register.filter
 def state(device: Device) -> str:
     """Whether it can be used, in a few words."""
     return words.state(device, timezone.now())

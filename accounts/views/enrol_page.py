@@ -62,13 +62,14 @@ def enrol_page(
     context = {
         "shown": shown,
         "device": enrolment.device,
+        "kind": kinds.module(kind),
+        "two": two and kinds.module(kind).can_resync(enrolment.device),
         "error": error,
         # After five wrong codes, or in a tab that another one overtook, there is a new seed; a counted failure says it is not.
         "is_new": counted and enrolment.device.failures == 0,
         "back": back,
         "key_groups": groups(shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",
-        "two": two and kinds.module(kind).can_resync(enrolment.device),
         "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept,
     }
     return render(request, f"accounts/enrol_{kind}.html", context, status=status)

@@ -27,6 +27,9 @@ from mfa_site.site import Site
 TITLE = _("Security key")
 HINT = _("Plug it in or hold it close, and touch it when it blinks.")
 ABOUT = _("A small key for USB, NFC or Bluetooth, your phone, or the lock of this computer.")
+HEADING = _("Use your security key")
+PROMPT = HINT
+NUMERIC = False
 ANSWER = dict
 KEPT_ONCE = True
 STRENGTH = 40

@@ -17,6 +17,9 @@ from mfa_site.site import Site
 TITLE = _("Token with a button")
 HINT = _("Press the button once and enter the code that it shows.")
 ABOUT = _("A token that shows a new code each time you press its button, and that you can load with a key yourself.")
+HEADING = _("Enter your code")
+PROMPT = _("Press the button of “%(name)s” once and enter the %(digits)d digits.")
+NUMERIC = True
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 19

@@ -19,6 +19,9 @@ from mfa_site.site import Site
 TITLE = _("Recovery codes")
 HINT = _("Enter one of your ten recovery codes, any that you have not used yet.")
 ABOUT = _("Ten codes on paper, for the day on which you have no device at hand.")
+HEADING = _("Enter a recovery code")
+PROMPT = HINT
+NUMERIC = False
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 1

@@ -18,6 +18,9 @@ from mfa_site.site import Site
 TITLE = _("Text message")
 HINT = _("Enter the code that we send to your phone.")
 ABOUT = _("A code as a text message. It needs no app, but it is easier to intercept: add something stronger if you can.")
+HEADING = _("Enter your code")
+PROMPT = _("The %(digits)d digits in the message.")
+NUMERIC = True
 ANSWER = str
 KEPT_ONCE = False  # the code stays until the fifth wrong answer ends the ceremony
 STRENGTH = 10

@@ -18,6 +18,9 @@ from mfa_site.site import Site, this_site
 TITLE = _("Temporary code")
 HINT = _("Enter the code that your administrator gave you.")
 ABOUT = _("A code for the day on which you have no device at hand.")
+HEADING = _("Enter your temporary code")
+PROMPT = HINT
+NUMERIC = False
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 2

@@ -22,6 +22,9 @@ from mfa_site.site import Site
 TITLE = _("YubiKey code")
 HINT = _("Click into the field and touch your YubiKey.")
 ABOUT = _("The long code that a YubiKey types when you touch it.")
+HEADING = _("Touch your YubiKey")
+PROMPT = HINT
+NUMERIC = False
 ANSWER = str
 KEPT_ONCE = False
 STRENGTH = 25
