@@ -66,15 +66,15 @@ def send(device: Device, ceremony: UUID, person: UUID, now: datetime) -> int:
 
 
 def _within_budgets(device: Device, ceremony: UUID, person: UUID, now: datetime) -> None:
-    who, number = str(person), device.address.casefold()  # mail servers tell no capitals apart
+    who = str(person)
     limits.hit("codes-in-ceremony", str(ceremony), IN_A_CEREMONY, CEREMONY, now)
     limits.hit(f"{device.kind}-by-person", who, BY_PERSON, DAY, now)
-    pair = f"{device.kind}-person-number", f"{who} {number}"
-    if limits.hit(*pair, BY_PERSON, DAY, now) == 1:
+    number = device.address.lower()
+    if limits.hit(f"{device.kind}-person-number", f"{who} {number}", BY_PERSON, DAY, now) == 1:
         try:
             limits.hit(f"{device.kind}-by-number", number, BY_NUMBER, DAY, now)
         except Refused:
-            limits.take_back(*pair, now)  # Redis rolls nothing back, and the next try would pass as a known pair
+            limits.give_back(f"{device.kind}-person-number", f"{who} {number}", now)  # or the next try would pass as counted
             raise
     if device.kind == Kind.SMS:
         limits.hit("sms-by-country", addresses.country_code(device.address), settings.SMS_PER_COUNTRY, DAY, now)

@@ -111,8 +111,8 @@ def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> int
     return claimed[0].number
 
 
-def take_back(name: str, key: str, now: datetime) -> None:
-    """One that was counted by `hit` is not, because what it stood for did not happen."""
+def give_back(name: str, key: str, now: datetime) -> None:
+    """One less of what `hit` has counted."""
     store().settle([Settled(_key(name, key), 1)], _ms(now))
 
 

@@ -209,6 +209,12 @@ def _fresh_keys() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _every_kind_is_on(settings: Any) -> None:
+    """Codes by e-mail, too, which are off unless somebody switches them on."""
+    settings.KINDS_OFF = frozenset()
+
+
+@pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
     """Each test begins with an empty cache, as it does with an empty database."""
     if settings.CACHE_URL:

@@ -268,6 +268,8 @@ def test_it_can_be_tried_out_unless_it_only_stands_in(case: Case) -> None:
     api.take_csrf()
     api.sign_in(case.person, case.kind, grant="session")
     csrf = {"X-CSRFToken": api.csrf}
+    if isinstance(case.held, Inbox):
+        case.held.wait()
     begun = api.client.post(page, headers=csrf)
     if kinds.module(case.row.kind).STANDS_IN:
         assert begun["Location"] == f"/account/devices/{case.row.uuid}/", "it would only be used up"
