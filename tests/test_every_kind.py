@@ -176,10 +176,11 @@ JUNK = [
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"fido2"}))  # a key is answered by objects: test_bad_input.py
 def test_any_other_text_is_a_wrong_answer(kind: str) -> None:
     case = Case(kind, make_person(kind), Api())
-    for junk in JUNK:
-        handle = case.start()
+    for number, junk in enumerate(JUNK):
         Device.objects.update(failures=0, sent_at=None)
-        case.api.ask(handle, case.held.device)()
+        if number % 4 == 0:  # a sign-in takes four wrong answers, and ten codes a day are sent
+            handle = case.start()
+            case.api.ask(handle, case.held.device)()
         assert code_of(case.answer(handle, junk)) == (401, "wrong_answer"), ascii(junk)
         assert case.row.failures == 1
 
