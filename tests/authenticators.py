@@ -121,17 +121,19 @@ class Inbox:
         return str(self.hotp.at(int(ceremony.kept)))
 
     def right(self, handle: str, ask: Callable[[], Any]) -> str:
-        if not SignIn.objects.filter(handle_hash=token_hash(handle), device=self.device).exclude(kept="").exists():
-            self.wait()
-            ask()
+        self.minute_later()
+        ask()
         return self.received(handle)
 
-    def wrong(self, handle: str, ask: Callable[[], Any]) -> str:
-        return other_than({self.right(handle, ask)}, self.device.digits)
-
-    def wait(self) -> None:
-        """So long since the last code went out that another one may be asked for."""
+    def minute_later(self) -> None:
+        """A minute goes by, and another code may be asked for."""
         Device.objects.filter(pk=self.device.pk).update(sent_at=None)
+
+    def wrong(self, handle: str, ask: Callable[[], Any]) -> str:
+        if not SignIn.objects.get(handle_hash=token_hash(handle)).kept:
+            self.minute_later()
+            ask()
+        return other_than({self.received(handle)}, self.device.digits)
 
 
 class YubiKey:

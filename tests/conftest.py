@@ -209,18 +209,18 @@ def _fresh_keys() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _every_kind_is_on(settings: Any) -> None:
-    """Codes by e-mail, too, which are off unless somebody switches them on."""
-    settings.KINDS_OFF = frozenset()
-
-
-@pytest.fixture(autouse=True)
 def _nothing_counted() -> None:
     """Each test begins with an empty cache, as it does with an empty database."""
     if settings.CACHE_URL:
         cache = counters._redis(settings.CACHE_URL).client
         for key in cache.scan_iter("mfa_site:*"):
             cache.delete(key)
+
+
+@pytest.fixture(autouse=True)
+def _every_kind_is_on(settings: Any) -> None:
+    """Codes by SMS and e-mail too, unless a test says otherwise."""
+    settings.KINDS_OFF = frozenset()
 
 
 @pytest.fixture
