@@ -118,7 +118,7 @@ class Inbox:
 
     def code(self, ceremony: SignIn) -> str:
         """The code whose number the ceremony keeps."""
-        return str(self.hotp.at(int(ceremony.kept)))
+        return str(self.hotp.at(int(ceremony.kept.partition(".")[0])))
 
     def minute_later(self) -> None:
         """As if time had passed: another code may be asked for."""
