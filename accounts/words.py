@@ -42,7 +42,7 @@ SENTENCES = {
         "That serial and these codes do not go together. Check the number on the back, and enter two codes that follow each "
         "other."
     ),
-    Reason.CODE_NO_YUBICO_OTP: _("That is not what a YubiKey types. Click into the field and touch “%(device)s”."),
+    Reason.CODE_NO_YUBICO_OTP: _("That is not what a YubiKey types. Click into the field and touch your YubiKey."),
     Reason.CODE_OTHER_YUBIKEY: _("That was another YubiKey than “%(device)s”. Touch that one, or use another way."),
     Reason.CODE_NOT_TEMPORARY: _("That is not your temporary code. It has 8 letters and digits; the newest one counts."),
     Reason.TEMPORARY_CODE_USED: _("This code was already used. Ask your administrator for another one."),

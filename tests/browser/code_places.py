@@ -1,5 +1,8 @@
 """The pages of every kind of code, in every state that looks different; `places` knows them too."""
 
+from datetime import timedelta
+from typing import Any
+
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -7,7 +10,7 @@ from accounts import temporary
 from audit.events import OPERATOR
 from devices.models import Device
 from mfa_site.client import Client
-from tests.authenticators import Clock
+from tests.authenticators import Button, Clock
 from tests.browser.steps import enter_code, expect_signed_in, give_password, sign_in_with_code
 from tests.conftest import Person, make_person, make_token
 
@@ -208,6 +211,98 @@ def demo_with_every_kind(page: Page) -> None:
     expect(page.get_by_text("Demo token with a button")).to_be_visible()
 
 
+def first_hardware(page: Page) -> None:
+    give_password(page, make_person(username="nora"))
+    page.get_by_role("link", name="A token from your organisation").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("Enter the next code too.")).to_be_visible()
+
+
+def add_button_out_of_step(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/hotp/")
+    enter_code(page, Button(Device.objects.get(kind="hotp")).at(40))
+    expect(page.get_by_label("Next code")).to_be_visible()
+
+
+def add_yubikey(page: Page) -> None:
+    signed_in(page)
+    page.goto("/account/devices/add/yubiotp/")
+    enter_code(page, "123456")
+    expect(page.get_by_role("alert")).to_contain_text("not what a YubiKey types")
+
+
+def methods_of_every_kind(page: Page) -> None:
+    person = make_person("totp", "hotp", "hardware_totp", "yubiotp", "sms", "email", "recovery", "temporary", username="ada")
+    give_password(page, person)
+    page.get_by_role("link", name="Use another way").click()
+    expect(page.get_by_role("listitem")).to_have_count(8)
+
+
+def devices_of_every_kind(page: Page) -> None:
+    person = signed_in(page)
+    for kind in ("hotp", "hardware_totp", "hardware_hotp", "yubiotp", "sms", "email"):
+        make_token(kind, person.user)
+    over, early, *_others = Device.objects.exclude(serial="")
+    Device.objects.filter(pk=over.pk).update(valid_until=timezone.now())
+    Device.objects.filter(pk=early.pk).update(valid_from=timezone.now() + timedelta(days=9))
+    page.goto("/account/devices/")
+    expect(page.get_by_text("Not valid yet")).to_be_visible()
+
+
+def at_a_token(page: Page, says: str, **columns: Any) -> None:
+    """The page of a hardware token of Ada's, with these columns, and what it says."""
+    row = make_token("hardware_hotp", signed_in(page).user).device
+    Device.objects.filter(pk=row.pk).update(**columns)
+    page.goto(f"/account/devices/{row.uuid}/")
+    expect(page.get_by_text(says)).to_be_visible()
+
+
+def device_over(page: Page) -> None:
+    at_a_token(page, "nobody can sign in with it any more", valid_until=timezone.now())
+    page.get_by_text("Remove this device").click()
+    expect(page.get_by_text("hand it in")).to_be_visible()
+
+
+def device_too_early(page: Page) -> None:
+    at_a_token(page, "Not valid yet", valid_from=timezone.now() + timedelta(days=9))
+
+
+def device_not_tried(page: Page) -> None:
+    at_a_token(page, "Not tried yet", state="assigned")
+
+
+def device_out_of_step(page: Page) -> None:
+    at_a_token(page, "Ready")
+    page.get_by_text("Its codes are not accepted?").click()
+    page.get_by_label("First code").fill("000000")
+    page.get_by_label("Next code").fill("000000")
+    page.get_by_role("button", name="Line it up").click()
+    expect(page.get_by_role("alert")).to_contain_text("follow each other")
+
+
+def device_that_is_a_temporary_code(page: Page) -> None:
+    person = make_person("totp", "temporary", username="ada")
+    sign_in_with_code(page, person)
+    page.goto("/account/devices/")
+    page.get_by_role("link", name="Temporary code").click()
+    page.get_by_text("Remove this code").click()
+    expect(page.get_by_text("Uses left")).to_be_visible()
+
+
+def tried_by_message(page: Page) -> None:
+    row = make_token("sms", signed_in(page).user).device
+    page.goto(f"/account/devices/{row.uuid}/")
+    page.get_by_role("button", name="Test this device").click()
+    expect(page.get_by_text("We sent a code to +49")).to_be_visible()
+
+
+def message_too_soon_for_another_sign_in(page: Page) -> None:
+    person = owner_of(page, "sms")
+    give_password(page, person)
+    expect(page.get_by_text("You can ask for another code in")).to_be_visible()
+
+
 PLACES = [
     code_of_a_button,
     code_out_of_step,
@@ -235,4 +330,16 @@ PLACES = [
     device_of_hardware,
     device_that_gets_messages,
     demo_with_every_kind,
+    first_hardware,
+    add_button_out_of_step,
+    add_yubikey,
+    methods_of_every_kind,
+    devices_of_every_kind,
+    device_over,
+    device_too_early,
+    device_not_tried,
+    device_out_of_step,
+    device_that_is_a_temporary_code,
+    tried_by_message,
+    message_too_soon_for_another_sign_in,
 ]

@@ -76,6 +76,7 @@ def site(live_server: LiveServer, settings: Settings) -> str:
     url = str(live_server.url)
     assert url.startswith("http://localhost:")
     settings.BASE_URL, settings.RP_ORIGINS = url, frozenset({url})
+    settings.YUBICO_URL = "http://localhost:9/verify"  # so that such a key can be added; nothing is asked there
     settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS = ["localhost"], [url]
     return url
 

@@ -379,7 +379,7 @@ def confirmed_with_what_was_typed(page: Page) -> None:
 @place
 def first_device(page: Page) -> None:
     before_the_first_device(page)
-    expect(page.get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("listitem")).to_have_count(7)
 
 
 @place
