@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+import phonenumbers
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.contrib.auth.hashers import make_password
@@ -28,7 +29,15 @@ PEOPLE: dict[str, tuple[str, bool, tuple[Kind, ...]]] = {
     "bob": ("Bob", False, (Kind.FIDO2,)),
     "mallory": ("Mallory", False, (Kind.TOTP,)),
     "nora": ("Nora", False, ()),
+    "carol": ("Carol", False, (Kind.SMS,)),
+    "dave": ("Dave", False, (Kind.HOTP,)),
+    "erin": ("Erin", False, (Kind.TOTP,)),
     "admin": ("Admin", True, (Kind.TOTP, Kind.FIDO2)),
+}
+# What stands on the back of a hardware token, and what else sets it apart from an app.
+HARDWARE: dict[str, dict[str, Any]] = {
+    "dave": {"serial": "DEMO-0001", "model": "Demo token with a button"},
+    "erin": {"serial": "DEMO-0002", "model": "Demo token with a display", "digits": 8, "algorithm": "sha256"},
 }
 LOAD_PASSWORD = "load-test-password"  # noqa: S105 (documented; only with DEBUG or DEMO)
 BATCH = 500  # people in one transaction; far under PostgreSQL's 65,535 parameters a statement
@@ -70,7 +79,8 @@ def seed(now: datetime) -> list[Seeded]:
             user = User.objects.create_user(
                 username, f"{username}@example.org", password, name=name, is_staff=staff, is_superuser=staff
             )
-            devices = [new_device(user, kind, now) for kind in kinds_ if kind != Kind.RECOVERY]
+            about = HARDWARE.get(username, {})
+            devices = [new_device(user, kind, now, **about) for kind in kinds_ if kind != Kind.RECOVERY]
             for row, _clear in devices:
                 row.save(force_insert=True)
             codes = new_codes(user, now) if Kind.RECOVERY in kinds_ else []
@@ -95,10 +105,12 @@ def seed_many(count: int, cheap: bool, now: datetime) -> Iterator[Seeded]:
         yield from made
 
 
-def new_device(user: User, kind: Kind, now: datetime) -> tuple[Device, dict[str, Any]]:
+def new_device(user: User, kind: Kind, now: datetime, **about: Any) -> tuple[Device, dict[str, Any]]:
     """An active device, not saved yet, and what its owner holds of it."""
-    row = Device(user=user, kind=kind, state=State.ACTIVE, created_at=now, confirmed_at=now)
-    return (app if kind == Kind.TOTP else software_key)(row)
+    row = Device(user=user, kind=kind, state=State.ACTIVE, created_at=now, confirmed_at=now, **about)
+    if kind == Kind.FIDO2:
+        return software_key(row)
+    return phone(row) if kind == Kind.SMS else app(row)
 
 
 def new_codes(user: User, now: datetime) -> list[str]:
@@ -111,9 +123,19 @@ def new_codes(user: User, now: datetime) -> list[str]:
 
 
 def app(row: Device) -> tuple[Device, dict[str, Any]]:
-    """An authenticator app."""
-    row.name, row.seed = "Authenticator app", secrets.token_bytes(oath.SEED_BYTES)
+    """An authenticator app, or a hardware token where it has a serial; the counter in the URI is the next one."""
+    row.name, row.seed = row.model or "Authenticator app", secrets.token_bytes(oath.SEED_BYTES)
     return row, {"otpauth_uri": oath.otpauth_uri(row, this_site())}
+
+
+def phone(row: Device) -> tuple[Device, dict[str, Any]]:
+    """A phone that gets text messages. The URI says which codes they carry: its counter is the number of the next one."""
+    number = phonenumbers.example_number_for_type("DE", phonenumbers.PhoneNumberType.MOBILE)
+    assert number is not None
+    row.name, row.address = "Text message", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    row.seed = secrets.token_bytes(oath.SEED_BYTES)
+    uri = oath.otpauth_uri(row, this_site()).replace("counter=0", "counter=1")
+    return row, {"address": row.address, "otpauth_uri": uri if "counter=1" in uri else f"{uri}&counter=1"}
 
 
 def software_key(row: Device) -> tuple[Device, dict[str, Any]]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import enrolment
 from accounts.models.user import NAME_LENGTH, User
 from accounts.passwords import LONGEST, shortest
+from devices.models import Kind
 from mfa_site import api
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
@@ -43,11 +44,12 @@ class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 
     code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code that your device shows now.")})
+    next_code = forms.CharField(max_length=200, required=False)
 
     @property
     def given(self) -> str:
-        """The answer as typed."""
-        return str(self.cleaned_data["code"])
+        """The answer as typed; two codes in a row line a token up."""
+        return f"{self.cleaned_data['code']} {self.cleaned_data['next_code']}".rstrip()
 
 
 class KeyForm(forms.Form):
@@ -71,6 +73,72 @@ class KeyForm(forms.Form):
     def given(self) -> dict[str, Any]:
         """The answer as an object."""
         return dict(self.cleaned_data["response"])
+
+
+class PhoneForm(forms.Form):
+    """Where text messages go."""
+
+    address = forms.CharField(
+        label=_("Phone number"),
+        help_text=_("With the country code, like +49 151 12345678."),
+        max_length=60,
+        widget=forms.TextInput(attrs={"autocomplete": "tel", "inputmode": "tel", "autofocus": True, "dir": "ltr"}),
+        error_messages={"required": _("Enter your phone number."), "max_length": TOO_LONG},
+    )
+
+
+class MailForm(forms.Form):
+    """Where codes go by mail."""
+
+    address = forms.CharField(
+        label=_("Mail address"),
+        max_length=254,
+        widget=forms.TextInput(attrs={"autocomplete": "email", "inputmode": "email", "autofocus": True, "dir": "ltr", **PLAIN}),
+        error_messages={"required": _("Enter your mail address."), "max_length": TOO_LONG},
+    )
+
+
+class HardwareForm(forms.Form):
+    """A token that lies in somebody's hand: the number on its back and two codes that follow each other."""
+
+    CODE = {"autocomplete": "off", "dir": "ltr", "class": "code", **PLAIN}
+    serial = forms.CharField(
+        label=_("Serial number"),
+        help_text=_("It is printed on the back of the token."),
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "dir": "ltr", "autofocus": True, **PLAIN}),
+        error_messages={"required": _("Enter the number on the back of the token."), "max_length": TOO_LONG},
+    )
+    code = forms.CharField(
+        label=_("Code"),
+        help_text=_("The code that it shows now. Press its button, if it has one."),
+        max_length=64,
+        widget=forms.TextInput(attrs=CODE),
+        error_messages={"required": _("Enter the code that it shows.")},
+    )
+    next_code = forms.CharField(
+        label=_("Next code"),
+        help_text=_("The very next one: wait until it changes, or press the button again."),
+        max_length=64,
+        widget=forms.TextInput(attrs=CODE),
+        error_messages={"required": _("Enter the next code too.")},
+    )
+
+    @property
+    def answers(self) -> list[str]:
+        """The two codes."""
+        return [self.cleaned_data["code"], self.cleaned_data["next_code"]]
+
+
+class TwoCodesForm(HardwareForm):
+    """Two codes of a token that one has already."""
+
+    serial = None  # type: ignore[assignment]  # Django's way to leave a field out
+
+
+def asking_form(kind: str) -> type[forms.Form]:
+    """The form for what has to be said of a device of this kind before it can be enrolled."""
+    return PhoneForm if kind == Kind.SMS else MailForm
 
 
 class NameForm(forms.Form):

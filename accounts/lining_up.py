@@ -53,7 +53,8 @@ def resync(
 
 
 def claim(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
-    """The token in stock with this serial is the person's and active, by two codes of it. `given`: `kind`, `serial`, `name`.
+    """The token in stock with this serial is the person's and active, by two codes of it. `given`: `serial`, and `kind` and
+    `name` if they were said.
 
     Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, its time is over, or the codes are not its own: in
     one word. MALFORMED for a kind that comes without serials, or is off.
@@ -87,11 +88,16 @@ def _claim(
     client: Client,
     now: datetime,
 ) -> Granted:
-    if given["kind"] not in WITH_SERIAL or given["kind"] in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
+    wanted = given.get("kind")
+    if wanted not in (None, *WITH_SERIAL) or wanted in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
         raise Refused(Reason.MALFORMED)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
     limits.hit("claim-by-serial", str(user.uuid), CLAIMS, CLAIMS_WITHIN, now)
-    row = Device.objects.filter(serial=serial, kind=given["kind"], state=State.IN_STOCK, user=None).first() if serial else None
+    of_kind = {"kind": wanted} if wanted else {}
+    found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
+        kind__in=settings.KINDS_OFF
+    )
+    row = found.first() if serial else None
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:
         refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)

@@ -139,7 +139,7 @@ def device_of(event: Event) -> str:
     if row is None:
         return _("A device")
     name = row.name if row.user and row.user.uuid == event.person else row.serial
-    return f"“{one_line(name)}” ({kinds.module(row.kind).TITLE})"
+    return f"“{one_line(name)}” ({kinds.title(row)})"
 
 
 def one_line(text: str) -> str:

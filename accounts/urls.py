@@ -6,7 +6,19 @@ from django.views.generic import RedirectView
 from accounts import oauth
 from accounts.api import own, sessions, sign_ins, step_ups
 from accounts.models import SignIn
-from accounts.views import account, activity, confirm, demo, forgotten, password, recovery_codes, sign_in, try_out
+from accounts.views import (
+    account,
+    activity,
+    confirm,
+    demo,
+    forgotten,
+    hardware,
+    password,
+    recovery_codes,
+    sign_in,
+    temporary_code,
+    try_out,
+)
 from accounts.views import sessions as sessions_page
 from mfa_site.api import resource
 
@@ -38,6 +50,7 @@ urlpatterns = [
     path("sign-in/<uuid:uuid>/methods/", sign_in.methods, name="methods"),
     path("sign-in/<uuid:uuid>/cancel/", sign_in.cancel, name="cancel"),
     path("sign-in/<uuid:uuid>/enrol/", sign_in.enrol_choice, name="first-device"),
+    path("sign-in/<uuid:uuid>/enrol/serial/", hardware.first, name="first-device-serial"),
     path("sign-in/<uuid:uuid>/enrol/<str:kind>/", sign_in.enrol, name="first-device-kind"),
     path("sign-in/<uuid:uuid>/<uuid:device>/", sign_in.answer, name="answer"),
     path("confirm/", confirm.start, name="confirm"),
@@ -52,6 +65,7 @@ urlpatterns = [
     path("account/", account.home, name="account"),
     path("account/devices/", account.devices, name="devices"),
     path("account/devices/add/", account.add_choice, name="add-device"),
+    path("account/devices/add/serial/", hardware.add, name="add-device-serial"),
     path("account/devices/add/<str:kind>/", account.add, name="add-device-kind"),
     path("account/devices/<uuid:uuid>/", account.device, name="device"),
     path("account/devices/<uuid:device>/test/", try_out.start, name="test-device"),
@@ -59,6 +73,7 @@ urlpatterns = [
     path("account/recovery-codes/", recovery_codes.page, name="recovery-codes"),
     path("account/recovery-codes/file/", recovery_codes.file, name="recovery-codes-file"),
     path("account/recovery-codes/used/", recovery_codes.used, name="recovery-code-used"),
+    path("account/temporary-code-used/", temporary_code.used, name="temporary-code-used"),
     path("account/sessions/", sessions_page.sessions, name="sessions"),
     path("account/activity/", activity.page, name="activity"),
     path("account/password/", password.password, name="password"),

@@ -26,7 +26,8 @@ SENTENCES = {
     ),
     Reason.CODE_NOT_DIGITS: _("Use only the digits shown on “%(device)s”."),
     Reason.CODE_LOOKS_LIKE_YUBIKEY: _(
-        'That long text came from touching a YubiKey. Choose "Use another way" and your security key instead.'
+        "That long text came from touching a YubiKey, and it is no code of “%(device)s”. If you added the YubiKey as a security key, "
+        'choose "Use another way" and then that key.'
     ),
     Reason.CODE_WRONG: _(
         "“%(device)s” shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."
@@ -74,6 +75,10 @@ def sentence(refused: Refused) -> str:
         return gettext("That is not the next code of “%(device)s”. Press the button once more and enter what it shows.") % facts
     if refused.reason is Reason.CODE_OUT_OF_SYNC:
         return out_of_sync(facts)
+    if refused.facts.get("resend"):
+        return gettext("You can ask for another code in %(wait)s.") % {"wait": duration(refused.retry_after or 1)}
+    if refused.reason is Reason.MALFORMED and "detail" in refused.facts:
+        return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Too many tries with “%(device)s”. It works again in %(wait)s.") % facts
@@ -96,6 +101,14 @@ def out_of_sync(facts: dict[str, Any]) -> str:
     if facts.get("can_resync"):
         return said + " " + gettext("Enter two codes in a row to line it up.")
     return said + " " + gettext("Let your phone set its clock by itself.")
+
+
+def clock_off(device: Device) -> str:
+    """How far a hardware token's clock is off, as far as it was learned; empty where it is right."""
+    if not device.drift:
+        return ""
+    facts = {"n": duration(abs(device.drift) * device.period)}
+    return (gettext("About %(n)s ahead") if device.drift > 0 else gettext("About %(n)s behind")) % facts
 
 
 def too_many(seconds: int, until: datetime, known: bool | None = None) -> str:

@@ -60,8 +60,13 @@ def _within_budgets(device: Device, ceremony: UUID, person: UUID, now: datetime)
     who = str(person)
     limits.hit("codes-in-ceremony", str(ceremony), IN_A_CEREMONY, CEREMONY, now)
     limits.hit(f"{device.kind}-by-person", who, BY_PERSON, DAY, now)
-    if limits.hit(f"{device.kind}-person-number", f"{who} {device.address}", BY_PERSON, DAY, now) == 1:
-        limits.hit(f"{device.kind}-by-number", device.address, BY_NUMBER, DAY, now)
+    number = device.address.lower()
+    if limits.hit(f"{device.kind}-person-number", f"{who} {number}", BY_PERSON, DAY, now) == 1:
+        try:
+            limits.hit(f"{device.kind}-by-number", number, BY_NUMBER, DAY, now)
+        except Refused:
+            limits.give_back(f"{device.kind}-person-number", f"{who} {number}", now)  # or the next try would pass as counted
+            raise
     if device.kind == Kind.SMS:
         limits.hit("sms-by-country", addresses.country_code(device.address), settings.SMS_PER_COUNTRY, DAY, now)
         limits.hit("sms-in-all", "", settings.SMS_PER_DAY, DAY, now)

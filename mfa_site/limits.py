@@ -111,6 +111,11 @@ def hit(name: str, key: str, most: int, within: timedelta, now: datetime) -> int
     return claimed[0].number
 
 
+def give_back(name: str, key: str, now: datetime) -> None:
+    """One less of what `hit` has counted."""
+    store().settle([Settled(_key(name, key), 1)], _ms(now))
+
+
 def _refused(end: int, now: datetime, **facts: bool) -> Refused:
     seconds = max(1, -((_ms(now) - end) // SECOND))
     return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=seconds, until=datetime.fromtimestamp(end / 1000, UTC), **facts)

@@ -217,6 +217,12 @@ def _nothing_counted() -> None:
             cache.delete(key)
 
 
+@pytest.fixture(autouse=True)
+def _every_kind_is_on(settings: Any) -> None:
+    """Codes by SMS and e-mail too, unless a test says otherwise."""
+    settings.KINDS_OFF = frozenset()
+
+
 @pytest.fixture
 def api(db: None) -> Api:
     return Api()

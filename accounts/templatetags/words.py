@@ -8,7 +8,10 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from accounts.words import TRANSPORTS, duration
+from accounts.words import TRANSPORTS, clock_off, duration
+from devices import kinds
+from devices.addresses import masked
+from devices.models import Device
 
 register = template.Library()
 
@@ -25,6 +28,24 @@ def ago(moment: datetime) -> str:
 def left(moment: datetime) -> str:
     """How long until then: "30 seconds", "5 minutes"."""
     return duration(int((moment - timezone.now()).total_seconds()) + 1)
+
+
+@register.filter
+def kind_title(device: Device) -> str:
+    """What kind of device it is."""
+    return kinds.title(device)
+
+
+@register.filter
+def sent_to(device: Device) -> str:
+    """So much of the address that its owner knows it again."""
+    return masked(device.address)
+
+
+@register.filter
+def off_by(device: Device) -> str:
+    """How far the clock of a hardware token is off, as far as it was learned; empty where it is right."""
+    return clock_off(device)
 
 
 @register.filter

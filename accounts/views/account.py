@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,12 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import activity, enrolment, own_devices, recovery, try_out
-from accounts.api.own import person
-from accounts.forms import NameForm
+from accounts import activity, enrolment, lining_up, own_devices, recovery, try_out
+from accounts.api.own import may_enrol, person
+from accounts.forms import NameForm, TwoCodesForm
 from accounts.sessions import session_of
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import say, signed_in_page, typed_before
+from accounts.views.frame import first_error, say, signed_in_page, typed_before
 from accounts.words import sentence
 from audit.events import record
 from devices import kinds
@@ -64,12 +65,15 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     error, status = "", 200
     if request.method == "POST":
         losing = request.POST.get("action") == "lose"
-        check(request, **(own_devices.needed_to_lose(row) if losing else STEP_UP))
+        if request.POST.get("action") != "resync":  # two codes that follow each other are proof enough
+            check(request, **(own_devices.needed_to_lose(row) if losing else STEP_UP))
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)
             if losing:
                 return lost(request, row)
+            if request.POST.get("action") == "resync":
+                return lined_up(request, row)
             if request.POST.get("action") == "rename" and form.is_valid():
                 own_devices.rename(row, form.cleaned_data["name"], client(request))
                 say(request, _("The device is now called “%(name)s”.") % {"name": row.name})
@@ -80,7 +84,13 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
     now, stands_in = timezone.now(), kinds.module(row.kind).STANDS_IN
     context |= {"is_last": own_devices.is_last(row), "now": now, "chosen": typed.get("action")}
-    context |= {"can_be_tested": try_out.is_possible(row, now), "codes": stands_in and recovery.current(person(request))}
+    context |= {"can_resync": kinds.module(row.kind).can_resync(row) and row.is_usable(now), "two": TwoCodesForm()}
+    context |= {"is_over": row.is_over(now), "is_early": row.valid_from is not None and row.valid_from > now}
+    context |= {
+        "is_off": row.kind in settings.KINDS_OFF,
+        "can_be_tested": try_out.is_possible(row, now),
+        "codes": stands_in and recovery.current(person(request)),
+    }
     return render(request, "accounts/device.html", context, status=status)
 
 
@@ -88,6 +98,16 @@ def opened_this(request: HttpRequest, row: Device) -> bool:
     """Whether this very session was opened with the device."""
     session = session_of(request).row
     return session is not None and session.device_id == row.pk
+
+
+def lined_up(request: HttpRequest, row: Device) -> HttpResponse:
+    """Two codes in a row have lined the token up."""
+    form = TwoCodesForm(request.POST)
+    if not form.is_valid():
+        raise Refused(Reason.MALFORMED, detail=first_error(form))
+    lining_up.resync(row, form.answers, client(request), timezone.now())
+    say(request, _("“%(name)s” is lined up and works again.") % {"name": row.name})
+    return redirect("device", row.uuid)
 
 
 def lost(request: HttpRequest, row: Device) -> HttpResponse:
@@ -101,10 +121,14 @@ def lost(request: HttpRequest, row: Device) -> HttpResponse:
 
 def removed(request: HttpRequest, row: Device) -> HttpResponse:
     """The device is removed; the session goes with it if the device had opened it."""
+    name = row.name
     own_devices.remove(row, client(request), timezone.now())
     if opened_this(request, row):
         return signed_out(request, "removed")
-    say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": row.name})
+    if row.serial:
+        say(request, _("“%(name)s” is not yours any more. Hand it in where you got it.") % {"name": name})
+    else:
+        say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": name})
     return redirect("devices")
 
 
@@ -116,24 +140,30 @@ def signed_out(request: HttpRequest, why: str) -> HttpResponse:
 
 @require_safe
 @signed_in_page
-@needs(**STEP_UP)
+@needs()
 def add_choice(request: HttpRequest) -> HttpResponse:
     """Which kind of device?"""
+    may_enrol(request)
     return render(request, "accounts/add_device.html", {"rows": kinds_to_add()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in_page
-@needs(**STEP_UP)
+@needs()
 def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
+    may_enrol(request)
     if kind not in dict(kinds_to_add()):
         raise Refused(Reason.NOT_FOUND)
     user, sid, now, caller = person(request), check(request).sid, timezone.now(), client(request)
 
-    def begun() -> enrolment.Begun:
-        ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)
-        return enrolment.show_again(ceremony, now) if ceremony else enrolment.begin(user, kind, {}, sid, caller, now)
+    def begun(given: dict[str, str] | None, again: bool) -> enrolment.Begun | None:
+        ceremony = enrolment.in_progress(user, sid, now, device__kind=kind) if given is None else None
+        if ceremony is not None:
+            return enrolment.show_again(ceremony, now, again=again)
+        if given is None and kinds.module(kind).ASKS:
+            return None
+        return enrolment.begin(user, kind, given or {}, sid, caller, now)
 
     def confirmed(given: object) -> HttpResponse:
         ceremony = enrolment.in_progress(user, sid, now, device__kind=kind)

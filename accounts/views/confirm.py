@@ -11,12 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts import step_up
+from accounts import policy, step_up
 from accounts.api.own import person
 from accounts.models import SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views.frame import has_typed, safe_next, say
+from devices.models import Device
 from mfa_site.client import client
 from mfa_site.errors import Refused
 from mfa_site.proof import ACR, STEP_UP, Needed, check, proof_of
@@ -31,7 +32,9 @@ def start(request: HttpRequest) -> HttpResponse:
         return redirect(f"{reverse('sign-in')}?{urlencode({'next': next_path})}")
     try:
         check(request, **needed(request))
-    except Refused:
+    except Refused as refused:
+        if refused.facts.get("acr") and proof.acr == policy.WEAK and not can_do_better(request):
+            return nothing_stronger(request)
         now = timezone.now()
         # A look writes nothing where the step-up for the same page is there already.
         ceremony = step_up.in_progress(proof, next_path, now)
@@ -39,6 +42,21 @@ def start(request: HttpRequest) -> HttpResponse:
             ceremony, _handle = step_up.begin(person(request), proof, client(request), now, next_path)
         return redirect("confirm-second-step", ceremony.uuid)
     return redirect(next_path or "account")
+
+
+def can_do_better(request: HttpRequest) -> bool:
+    """Whether a device or a recovery code of the person is worth more than the code that they signed in with."""
+    return any(policy.is_strong(row) for row in Device.of(person(request).pk))
+
+
+def nothing_stronger(request: HttpRequest) -> HttpResponse:
+    """What was wanted takes a stronger device than the person has: add one first."""
+    context = {"title": _("This takes a stronger device"), "why": ""}
+    context["sentence"] = _(
+        "You signed in with a code that opens only what it takes to add a device. Add one, then sign in with it."
+    )
+    context |= {"button": _("Add a device"), "on": reverse("add-device")}
+    return render(request, "accounts/over.html", context, status=403)
 
 
 def needed(request: HttpRequest) -> Needed:

@@ -2,57 +2,97 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 
 from accounts.enrolment import Begun
-from accounts.forms import answer_form
+from accounts.forms import answer_form, asking_form
 from accounts.views.frame import first_error
 from accounts.words import sentence
 from devices import kinds
 from devices.kinds import KindModule
-from devices.models import Kind
 from mfa_site.errors import Reason, Refused
+from mfa_site.site import this_site
 
 LOST = (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_FOUND, Reason.STEP_UP_NEEDED, Reason.NOT_SIGNED_IN)
 
 
 def kinds_to_add() -> list[tuple[str, KindModule]]:
     """The kinds that a person can enrol alone, strongest first; what stands in for a device has pages of its own."""
-    modules = [(str(kind), kinds.module(kind)) for kind in Kind.values]
-    return sorted((pair for pair in modules if not pair[1].STANDS_IN), key=lambda pair: -pair[1].STRENGTH)
+    return kinds.offered(this_site())
 
 
 def enrol_page(
-    request: HttpRequest, kind: str, begun: Callable[[], Begun], confirmed: Callable[[object], HttpResponse], back: str
+    request: HttpRequest,
+    kind: str,
+    begun: Callable[[dict[str, str] | None, bool], Begun | None],
+    confirmed: Callable[[object], HttpResponse],
+    back: str,
 ) -> HttpResponse:
-    """GET shows what `begun` gives, POST hands the answer to `confirmed`; a refused answer shows the page again."""
+    """GET shows what `begun` gives, POST hands the answer to `confirmed`; a refused answer shows the page again.
+
+    `begun(given, again)` begins with what the person said, goes on with what was begun (None), sends another code (`again`);
+    it gives None where something has to be said first, and the page asks for it.
+    """
     error, status, counted = "", 200, False
+    action = request.POST.get("action", "")
+    if (request.method == "POST" and action == "ask") or "other" in request.GET:
+        return asked(request, kind, begun, back)
     if request.method == "POST":
         form = answer_form(kinds.module(kind).ANSWER)(request.POST)
-        if form.is_valid():
-            try:
+        try:
+            if action == "again":
+                begun(None, True)
+                return HttpResponseRedirect(request.path)
+            if form.is_valid():
                 return confirmed(form.given)
-            except Refused as refused:
-                if refused.reason in LOST:
-                    raise
-                error, status, counted = sentence(refused), refused.reason.status, True
-        else:
             error, status = first_error(form), 400
-    enrolment = begun()
+        except Refused as refused:
+            if refused.reason in LOST:
+                raise
+            error, status, counted = sentence(refused), refused.reason.status, action != "again"
+    enrolment = begun(None, False)
+    if enrolment is None:
+        return asked(request, kind, begun, back)
+    shown = enrolment.shown.shown
     if "application/json" in request.headers.get("Accept", ""):
-        return JsonResponse(enrolment.shown.shown)
+        return JsonResponse(shown)
     context = {
-        "shown": enrolment.shown.shown,
+        "shown": shown,
         "device": enrolment.device,
         "error": error,
         # After five wrong codes, or in a tab that another one overtook, there is a new seed; a counted failure says it is not.
         "is_new": counted and enrolment.device.failures == 0,
         "back": back,
-        "key_groups": groups(enrolment.shown.shown.get("secret", "")),
+        "key_groups": groups(shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",
+        "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept,
     }
     return render(request, f"accounts/enrol_{kind}.html", context, status=status)
+
+
+def asked(
+    request: HttpRequest, kind: str, begun: Callable[[dict[str, str] | None, bool], Begun | None], back: str
+) -> HttpResponse:
+    """The form for what has to be said first; what was said begins the enrolment and leads to its page."""
+    said = request.POST if request.POST.get("action") == "ask" else None
+    form, status, error = asking_form(kind)(said), 200, ""
+    if said is not None and form.is_valid():
+        try:
+            begun(dict(form.cleaned_data), False)
+            return HttpResponseRedirect(request.path)
+        except Refused as refused:
+            if refused.reason in LOST:
+                raise
+            status = refused.reason.status
+            if refused.reason is Reason.MALFORMED:
+                form.add_error("address", sentence(refused))
+            else:
+                error = sentence(refused)
+    elif said is not None:
+        status = 400
+    context = {"form": form, "kind": kinds.module(kind), "error": error, "back": back}
+    return render(request, "accounts/enrol_ask.html", context, status=status)
 
 
 def groups(secret: str) -> list[str]:

@@ -9,14 +9,14 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import own_devices, recovery
-from accounts.api.own import person
+from accounts.api.own import may_enrol, person
 from accounts.recovery import Codes
 from accounts.views.frame import safe_next, signed_in_page
 from devices import kinds
 from devices.kinds.recovery import CODES, are_of
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP, check, needs
+from mfa_site.proof import needs
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,7 +30,7 @@ def page(request: HttpRequest) -> HttpResponse:
     codes = recovery.current(person(request))
     if request.method != "POST":
         return state_page(request, codes)
-    sid = check(request, **STEP_UP).sid
+    sid = may_enrol(request).sid
     if request.POST.get("replaces", "") != set_of(codes):
         return state_page(request, codes, again=True)
     try:

@@ -1,12 +1,11 @@
 """The pages of signing in: name and password, then a device; or the first device of a new account."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token, rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,13 +14,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import answering, enrolment, known_browsers, policy, signin
-from accounts.forms import SignInForm, answer_form
+from accounts.forms import SignInForm
 from accounts.models import SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views import confirm
+from accounts.views.answer import ask, touched
 from accounts.views.enrol_page import enrol_page, kinds_to_add
-from accounts.views.frame import HINT_COOKIE, View, address, first_error, refuse_in_form, remember_device, safe_next
+from accounts.views.frame import HINT_COOKIE, View, address, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
 from devices.models import Device
@@ -110,6 +110,8 @@ def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
     rows = [row for row in Device.of(sign_in.person.pk) if row.is_usable(now)]
+    if sign_in.is_step_up and any(policy.is_strong(row) for row in rows):
+        rows = [row for row in rows if policy.is_strong(row)]  # with a weaker one the same page would ask again
     return policy.in_order(rows, request.COOKIES.get(HINT_COOKIE, ""))
 
 
@@ -138,9 +140,9 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
     enter = confirm.passed if sign_in.is_step_up else open_session
 
     def passed(row: Device, given: Any) -> HttpResponse:
-        now = timezone.now()
-        signin.answer(sign_in, device, given, lambda proven: enter(request, proven), client(request), now)
-        return gone_in(request, sign_in, row)
+        now, used = timezone.now(), touched(sign_in, row, given)
+        signin.answer(sign_in, used.uuid, given, lambda proven: enter(request, proven), client(request), now)
+        return gone_in(request, sign_in, used)
 
     try:
         return ask(request, sign_in, device, passed, instead=functools.partial(methods_page, request, sign_in, told=device))
@@ -153,51 +155,6 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
         return over(request, sign_in.uuid, sign_in.purpose, sentence(answering.refusal(row, timezone.now())))
 
 
-def ask(
-    request: HttpRequest,
-    sign_in: SignIn,
-    device: UUID,
-    passed: Callable[[Device, Any], HttpResponse],
-    instead: Callable[[str, int], HttpResponse],
-) -> HttpResponse:
-    """GET shows the page for this device, POST hands the answer to `passed`; a refused answer shows the page again.
-
-    Where the device must rest now it is `instead`, told why and with which status.
-    """
-    error, status = "", 200
-    if request.method == "POST":
-        row = Device.objects.filter(uuid=device, user=sign_in.person).first()
-        if row is None:
-            raise Refused(Reason.NOT_FOUND)
-        form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
-        if form.is_valid():
-            try:
-                return passed(row, form.given)
-            except Refused as refused:
-                error, status = sentence(refused), refused.reason.status
-        else:
-            error, status = first_error(form), 400
-    try:
-        return answer_page(request, sign_in, device, error, status)
-    except Refused as refused:
-        if refused.reason not in (Reason.TOO_MANY_ATTEMPTS, Reason.DEVICE_NOT_USABLE):
-            raise
-        # A key that was suspended for its answer: that reason, not that it is unusable now.
-        keep = error and refused.reason is Reason.DEVICE_NOT_USABLE
-        return instead(error if keep else sentence(refused), refused.reason.status)
-
-
-def answer_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int) -> HttpResponse:
-    """The page for this device, with a new challenge where it needs one; Refused where the device cannot answer."""
-    row, shown = signin.choose(sign_in, device, timezone.now())
-    if "application/json" in request.headers.get("Accept", ""):
-        return JsonResponse(shown.shown)
-    kind = kinds.module(row.kind)
-    template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
-    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
-    return render(request, template, context, status=status)
-
-
 def open_session(request: HttpRequest, passed: Passed) -> None:
     """Both factors passed: this browser has a session of its own, under a new cookie and CSRF value."""
     session_of(request).sign_in(passed, client(request), timezone.now())
@@ -207,9 +164,9 @@ def open_session(request: HttpRequest, passed: Passed) -> None:
 
 def gone_in(request: HttpRequest, sign_in: SignIn, device: Device) -> HttpResponseRedirect:
     """On to where the person wanted to go; after a recovery code first to what that means."""
-    if kinds.module(device.kind).STANDS_IN:
+    if page := kinds.module(device.kind).AFTERWARDS:
         query = f"?{urlencode({'next': sign_in.next})}" if sign_in.next else ""
-        return HttpResponseRedirect(reverse("recovery-code-used") + query)
+        return HttpResponseRedirect(reverse(page) + query)
     if sign_in.is_step_up:
         confirm.confirmed(request, sign_in)
     return remember_device(HttpResponseRedirect(sign_in.next or reverse("account")), device.uuid)
@@ -240,9 +197,13 @@ def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
         raise Refused(Reason.NOT_FOUND)
     now, caller = timezone.now(), client(request)
 
-    def begun() -> enrolment.Begun:
+    def begun(given: dict[str, str] | None, again: bool) -> enrolment.Begun | None:
         chosen = Device.objects.filter(pk=sign_in.device_id, kind=kind).exists()
-        return enrolment.show_again(sign_in, now) if chosen else enrolment.begin_first(sign_in, kind, {}, caller, now)
+        if given is None and chosen:
+            return enrolment.show_again(sign_in, now, again=again)
+        if given is None and kinds.module(kind).ASKS:
+            return None
+        return enrolment.begin_first(sign_in, kind, given or {}, caller, now)
 
     def confirmed(given: object) -> HttpResponse:
         pending = Device.objects.filter(pk=sign_in.device_id, kind=kind).first()

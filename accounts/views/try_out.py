@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods
 from accounts import answering, own_devices, try_out
 from accounts.api.own import person
 from accounts.models import SignIn
+from accounts.views.answer import ask
 from accounts.views.frame import say, signed_in_page
-from accounts.views.sign_in import ask
 from accounts.words import it_works, sentence
 from devices.models import Device
 from mfa_site.client import client

@@ -140,6 +140,12 @@ def module(kind: str) -> KindModule:
     return cast(KindModule, modules[kind])
 
 
+def title(device: Device) -> str:
+    """What people call this device's kind; a token that came with a serial is no app."""
+    made = module(device.kind)
+    return str(getattr(made, "HARDWARE", made.TITLE) if device.serial else made.TITLE)
+
+
 def offered(site: Site) -> list[tuple[str, KindModule]]:
     """The kinds of which a person can enrol a device here, strongest first; none that is off."""
     found = [(str(kind), module(kind)) for kind in Kind if kind not in site.off]

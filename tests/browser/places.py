@@ -17,6 +17,7 @@ from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind, RecoveryCode
 from grants import refresh
 from mfa_site import limits
 from mfa_site.client import Client
+from tests.browser import code_places
 from tests.browser.steps import (
     add_key,
     choose,
@@ -1028,3 +1029,6 @@ def form_too_old(page: Page) -> None:
     page.get_by_label("Password").fill("whatever-it-is")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("This form is too old")
+
+
+PLACES |= {go.__name__: go for go in code_places.PLACES}

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.demo import PEOPLE, password_of
+from accounts.demo import HARDWARE, PEOPLE, password_of
 from accounts.models import User
 from devices.kinds import module
 
@@ -28,7 +28,8 @@ class Command(BaseCommand):
                 raise CommandError(f"Port {port} is taken or no port. Choose another: PORT=9000 make run") from None
         self.stdout.write(f"\n  Sign in:        {settings.BASE_URL}/sign-in/\n  Current codes:  {settings.BASE_URL}/demo/\n")
         for user in User.objects.filter(username__in=PEOPLE).order_by("id"):
-            kinds = [str(module(kind).TITLE).lower() for kind in PEOPLE[user.username][2]]
+            told = HARDWARE.get(user.username, {}).get("model", "").lower()
+            kinds = [told or str(module(kind).TITLE).lower() for kind in PEOPLE[user.username][2]]
             owns = " and ".join(kinds) or "no device yet: enrols the first one"
             self.stdout.write(f"  {user.username:<10} {password_of(user.username):<24} {owns}")
         self.stdout.write("\n  Stop with Ctrl-C.\n")

@@ -54,6 +54,6 @@ class Command(BaseCommand):
     def remove_people() -> None:
         """People and everything of theirs are gone; signing keys and audit stay."""
         with transaction.atomic():
-            Device.objects.filter(Q(user__isnull=False) | Q(serial="")).delete()
+            Device.objects.filter(Q(user__isnull=False) | Q(serial="") | Q(serial__startswith="DEMO-")).delete()
             RefreshFamily.objects.all().delete()
             User.objects.all().delete()

@@ -1,0 +1,89 @@
+"""The page that asks for an answer of one device, the same at sign-in, step-up and test."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from accounts import signin
+from accounts.forms import answer_form
+from accounts.models import SignIn
+from accounts.views.frame import first_error
+from accounts.words import sentence
+from devices import kinds, yubico
+from devices.models import Device, Kind
+from mfa_site.errors import Reason, Refused
+
+TWO_CODES = (Reason.CODE_OUT_OF_SYNC, Reason.CODES_NOT_CONSECUTIVE)  # after these the page asks for two
+INSTEAD = (Reason.TOO_MANY_ATTEMPTS, Reason.DEVICE_NOT_USABLE, Reason.UNAVAILABLE)
+
+
+def ask(
+    request: HttpRequest,
+    sign_in: SignIn,
+    device: UUID,
+    passed: Callable[[Device, Any], HttpResponse],
+    instead: Callable[[str, int], HttpResponse],
+) -> HttpResponse:
+    """GET shows the page for this device, POST hands the answer to `passed`; a refused answer shows the page again.
+
+    A POST with `action=again` sends another code. Where the device cannot answer now it is `instead`, told why and with which
+    status.
+    """
+    refused: Refused | None = None
+    error, status = "", 200
+    if request.method == "POST":
+        row = Device.objects.filter(uuid=device, user=sign_in.person).first()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND)
+        form = answer_form(kinds.module(row.kind).ANSWER)(request.POST)
+        try:
+            if request.POST.get("action") == "again":
+                signin.choose(sign_in, device, timezone.now())
+                return HttpResponseRedirect(request.path)
+            if form.is_valid():
+                return passed(row, form.given)
+            error, status = first_error(form), 400
+        except Refused as caught:
+            refused, error, status = caught, sentence(caught), caught.reason.status
+    try:
+        two = refused is not None and refused.reason in TWO_CODES
+        return answer_page(request, sign_in, device, error, status, two)
+    except Refused as caught:
+        if caught.reason not in INSTEAD:
+            raise
+        # A key that was suspended for its answer: that reason, not that it is unusable now.
+        keep = error and caught.reason is Reason.DEVICE_NOT_USABLE
+        return instead(error if keep else sentence(caught), caught.reason.status)
+
+
+def answer_page(
+    request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int, two: bool = False
+) -> HttpResponse:
+    """The page for this device, with a new challenge where it needs one; Refused where the device cannot answer. A code that
+    is on its way stays the one to enter. `two`: whether two codes are asked for."""
+    row, shown = signin.choose(sign_in, device, timezone.now(), again=False)
+    if "application/json" in request.headers.get("Accept", ""):
+        return JsonResponse(shown.shown)
+    kind = kinds.module(row.kind)
+    template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
+    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
+    can_resync = kind.can_resync(row)
+    context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
+    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept}
+    return render(request, template, context, status=status)
+
+
+def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
+    """The device whose answer it is: the chosen one, or the person's YubiKey that was touched with the cursor in its field."""
+    if type(given) is not str or row.kind == Kind.YUBIOTP:
+        return row
+    try:
+        public_id, _encrypted = yubico.parts(given)
+    except Refused:
+        return row
+    keys = Device.of(sign_in.person.pk).filter(kind=Kind.YUBIOTP, public_id=public_id)
+    return keys.first() or row
