@@ -26,8 +26,8 @@ SENTENCES = {
     ),
     Reason.CODE_NOT_DIGITS: _("Use only the digits shown on “%(device)s”."),
     Reason.CODE_LOOKS_LIKE_YUBIKEY: _(
-        "That long text came from touching a YubiKey, and it is no code of “%(device)s”. If you added the YubiKey as a security "
-        'key, choose "Use another way" and then that key.'
+        "That long text came from touching a YubiKey, and it is no code of “%(device)s”. If you added the YubiKey as a "
+        "security key, choose “Use another way” and then that key."
     ),
     Reason.CODE_WRONG: _(
         "“%(device)s” shows a different code. Codes change every %(seconds)d seconds; enter the one on screen now."

@@ -125,10 +125,6 @@ class Inbox:
         ask()
         return self.received(handle)
 
-    def minute_later(self) -> None:
-        """A minute goes by, and another code may be asked for."""
-        Device.objects.filter(pk=self.device.pk).update(sent_at=None)
-
     def wrong(self, handle: str, ask: Callable[[], Any]) -> str:
         if not SignIn.objects.get(handle_hash=token_hash(handle)).kept:
             self.minute_later()

@@ -464,3 +464,12 @@ def test_a_token_that_was_taken_back_opens_no_first_enrolment_again(api: Api, no
     assert not Device.objects.filter(user=nora.user).exists()
     started = api.post("sign-ins", {"username": "nora", "password": nora.password}).json()
     assert (started["state"], started["devices"]) == ("waiting", [])
+
+
+def test_a_lost_token_that_is_removed_does_not_come_back_to_the_stock() -> None:
+    ada = make_person("totp", "hardware_hotp")
+    row, bearer = ada.held["hardware_hotp"].device, Api(Api().sign_in(ada)["access_token"])
+    assert bearer.post(f"devices/{row.uuid}/lost").status_code == 200
+    assert bearer.call("DELETE", f"devices/{row.uuid}").status_code == 204
+    row.refresh_from_db()
+    assert (row.state, row.user_id, row.secret) == ("retired", ada.user.pk, "")

@@ -224,6 +224,8 @@ def with_policy(policy: str) -> bytes:
         ("<NumberOfTransactions>5</NumberOfTransactions>", Why.POLICY),
         ("<Anything/>", Why.POLICY),
         ("<ExpiryDate>tomorrow</ExpiryDate>", Why.DATE),
+        ("<StartDate>0001-01-01T00:00:00+14:00</StartDate>", Why.DATE),
+        ("<ExpiryDate>9999-12-31T23:59:59-14:00</ExpiryDate>", Why.DATE),
     ],
 )
 def test_a_policy_that_does_not_let_us_is_obeyed(policy: str, expected: Why) -> None:

@@ -20,6 +20,7 @@ from accounts.views.frame import first_error, say, signed_in_page, typed_before
 from accounts.words import sentence
 from audit.events import record
 from devices import kinds
+from devices.lifecycle import State
 from devices.models import Device
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
@@ -125,7 +126,7 @@ def removed(request: HttpRequest, row: Device) -> HttpResponse:
     own_devices.remove(row, client(request), timezone.now())
     if opened_this(request, row):
         return signed_out(request, "removed")
-    if row.serial:
+    if row.state == State.IN_STOCK:
         say(request, _("“%(name)s” is not yours any more. Hand it in where you got it.") % {"name": name})
     else:
         say(request, _("“%(name)s” was removed. It may still list this site; you can delete the entry there.") % {"name": name})

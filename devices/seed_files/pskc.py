@@ -158,6 +158,8 @@ def date_of(element: Element) -> datetime:
         if len(said) > 40:
             raise ValueError
         moment = datetime.fromisoformat(said)
+        if not 1970 <= moment.year <= 9000:  # what no database or time zone trips over
+            raise ValueError
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise RefusedRow(Why.DATE) from None

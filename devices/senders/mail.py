@@ -1,9 +1,10 @@
 """Codes by e-mail, through the mail server of the settings."""
 
+import contextlib
 from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.utils.translation import gettext as _
 
 from devices.senders import MaybeSent, NotSent
@@ -14,8 +15,13 @@ def send(address: str, text: str, ref: str) -> None:
     subject = _("%(site)s: your code") % {"site": " ".join(settings.RP_NAME.split())}
     domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2]
     headers = {"Message-ID": f"<{ref}@{domain}>", "Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office answers
+    connection = get_connection()
     try:
-        EmailMessage(subject, text, to=[address], headers=headers).send()
+        connection.open()
+    except (SMTPException, OSError) as error:
+        raise NotSent(type(error).__name__, again=True) from None
+    try:
+        EmailMessage(subject, text, to=[address], headers=headers, connection=connection).send()
     except SMTPRecipientsRefused as error:
         raise NotSent("refused", again=all(code < 500 for code, _why in error.recipients.values())) from None
     except SMTPDataError as error:
@@ -24,3 +30,6 @@ def send(address: str, text: str, ref: str) -> None:
         raise MaybeSent(type(error).__name__) from None
     except (SMTPException, OSError) as error:
         raise NotSent(type(error).__name__, again=True) from None
+    finally:
+        with contextlib.suppress(SMTPException, OSError):
+            connection.close()
