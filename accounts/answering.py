@@ -98,7 +98,7 @@ def judge(
                 after_wrong(sign_in, device, refused.reason, client, now)
             who, why = sign_in.person.uuid, refused.reason.name
             record("answer_refused", client=client, person=who, device=device.uuid, reason=why, kind=device.kind)
-        refused.facts.setdefault("device", device.name or str(kinds.module(device.kind).TITLE))
+        refused.facts.setdefault("device", device.name or kinds.title(device))
         raise
 
 

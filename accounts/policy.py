@@ -39,8 +39,12 @@ def is_strong(device: Device) -> bool:
 
 def has_strong(user: User) -> bool:
     """Whether the person could prove more than the weakest, recovery codes left out."""
-    rows = Device.of(user.pk)
-    return any(is_strong(row) and not row.is_disabled and not kinds.module(row.kind).STANDS_IN for row in rows)
+    return any(not kinds.module(row.kind).STANDS_IN for row in strong_of(Device.of(user.pk)))
+
+
+def strong_of(devices: Iterable[Device]) -> list[Device]:
+    """Those whose answers can be worth more than the weakest, unless they are switched off; one may rest just now."""
+    return [row for row in devices if is_strong(row) and not row.is_disabled]
 
 
 def in_order(devices: Iterable[Device], remembered: str = "") -> list[Device]:

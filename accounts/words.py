@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from devices.kinds import Proof
+from devices.lifecycle import State
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
 
@@ -101,6 +103,24 @@ def out_of_sync(facts: dict[str, Any]) -> str:
     if facts.get("can_resync"):
         return said + " " + gettext("Enter two codes in a row to line it up.")
     return said + " " + gettext("Let your phone set its clock by itself.")
+
+
+def state(device: Device, now: datetime) -> str:
+    """Whether the device can be used, in a few words."""
+    if device.state not in (State.ACTIVE, State.ASSIGNED):
+        return str(device.get_state_display())
+    if device.is_disabled:
+        return gettext("Switched off")
+    if device.kind in settings.KINDS_OFF:
+        return gettext("Not in use here")
+    if device.is_over(now) or device.uses_left == 0:
+        return gettext("Its time is over")
+    if device.valid_from and device.valid_from > now:
+        return gettext("Not valid yet")
+    if device.is_paused(now) and device.paused_until:
+        wait = duration(int((device.paused_until - now).total_seconds()) + 1)
+        return gettext("Resting for %(wait)s after too many tries") % {"wait": wait}
+    return str(device.get_state_display())
 
 
 def clock_off(device: Device) -> str:

@@ -5,13 +5,14 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import REGION_CODE_FOR_NON_GEO_ENTITY, NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from mfa_site.errors import Reason, Refused
 
 LONGEST = 40  # characters of a phone number with every space and bracket
 LONGEST_MAIL = 254  # RFC 5321 4.5.3.1.3
 # Numbers that cost whoever sends to them more (premium, shared cost) and that several people read are none of these.
+# Satellite phones are, and cost several times as much: they belong to no country, by which they are told.
 PERSONAL = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 
 
@@ -26,10 +27,11 @@ def phone(text: str) -> str:
         raise _refused(_("Enter the number with its country code, like +49 151 12345678.")) from None
     if number.extension or not phonenumbers.is_valid_number(number):
         raise _refused(_("There is no such number. Check the country code and every digit."))
-    if phonenumbers.number_type(number) not in PERSONAL:
+    region = phonenumbers.region_code_for_number(number)
+    if phonenumbers.number_type(number) not in PERSONAL or region == REGION_CODE_FOR_NON_GEO_ENTITY:
         raise _refused(_("That is not the number of a mobile phone."))
     allowed = settings.SMS_COUNTRIES
-    if allowed and phonenumbers.region_code_for_number(number) not in allowed:
+    if allowed and region not in allowed:
         raise _refused(_("No messages are sent to that country from here."))
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 

@@ -4,6 +4,7 @@ The queue carries device and number. The text is made when it is sent, and store
 """
 
 import logging
+import math
 import time
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -12,12 +13,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_tasks import task
 
 from audit.events import OPERATOR, record
 from devices import addresses, oath, senders
+from devices.lifecycle import State
 from devices.models import Device, Kind
 from devices.senders import MaybeSent, NotSent, mail
 from mfa_site import limits
@@ -33,24 +34,31 @@ BY_NUMBER = 5  # people a day to one number: a family's phone, not a pump for so
 DAY = timedelta(days=1)
 LIFE = timedelta(minutes=5)  # of a code: what leaves the queue later than that is of no use any more
 AGAIN = 2.0  # seconds before the second and last try
-LONGEST_SMS = 160  # characters of the GSM alphabet in one message
+LONGEST_SMS = 160  # characters of the GSM alphabet in one message; with any other in it a message holds 70
+GSM = frozenset(  # 3GPP TS 23.038 6.2.1, what takes one place of it
+    "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
 HERE = Client("", "", "")
 
 
 def send(device: Device, ceremony: UUID, person: UUID, now: datetime) -> int:
     """The next code of the device is on its way: its number.
 
-    Refused TOO_MANY_ATTEMPTS within a minute of the one before, and over a budget; UNAVAILABLE where there is no sender.
+    Refused TOO_MANY_ATTEMPTS within a minute of the one before, and over a budget; UNAVAILABLE where there is no sender;
+    NOT_FOUND for an enrolment that was forgotten meanwhile.
     """
     if device.kind in settings.KINDS_OFF:
         raise Refused(Reason.UNAVAILABLE)
     with transaction.atomic():
         free = Q(sent_at=None) | Q(sent_at__lte=now - COOLDOWN)
         taken = Device.objects.filter(free, pk=device.pk).update(sent=F("sent") + 1, sent_at=now, unsent=None)
-        device.refresh_from_db(fields=["sent", "sent_at", "unsent"])  # nobody else changes it before this transaction ends
+        if not (taken or Device.objects.filter(pk=device.pk).exists()):
+            raise Refused(Reason.NOT_FOUND)
+        device.refresh_from_db(fields=["sent", "sent_at", "unsent"])  # if taken, nobody else changes it before this ends
         if not taken:
-            left = device.sent_at + COOLDOWN - now if device.sent_at else COOLDOWN
-            raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=int(left.total_seconds()) + 1, resend=True)
+            left = device.sent_at + COOLDOWN - now if device.sent_at else timedelta(seconds=1)  # free again by now
+            raise Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=max(1, math.ceil(left.total_seconds())), resend=True)
         _within_budgets(device, ceremony, person, now)
         deliver.enqueue(str(device.uuid), device.sent, (now + LIFE).timestamp())
     return device.sent
@@ -78,9 +86,12 @@ def deliver(device: str, number: int, until: float) -> str:
 
     Nothing is done for a code that another has replaced or whose time is over.
     """
-    row: Device | None = Device.objects.select_related("user").filter(uuid=device, sent=number).exclude(secret="").first()
+    there = Device.objects.select_related("user").filter(state__in=(State.ACTIVE, State.ASSIGNED)).exclude(secret="")
+    row: Device | None = there.filter(uuid=device, sent=number).first()
     if row is None or time.time() > until:
         return "too late"
+    if row.kind in settings.KINDS_OFF:  # since it was asked for
+        return _give_up(row, number, "OFF")
     try:
         return _try_twice(row, number)
     except Exception as error:  # whatever it says, none of it may reach the queue's table: it could hold the message
@@ -122,12 +133,9 @@ def text_of(device: Device, number: int) -> str:
         facts = {"site": site, "code": code, "url": settings.BASE_URL}
         said = _("Your code for %(site)s is %(code)s. It works for five minutes, on the page that you opened at %(url)s.")
         return f"{said % facts}\n\n" + _("If you are not signing in, somebody knows your password: change it.") + "\n"
-    last = f"\n\n@{urlsplit(settings.BASE_URL).hostname} #{code}"
+    host = urlsplit(settings.BASE_URL).hostname or ""
+    last = f"\n\n@{host} #{code}"
+    site = site if GSM.issuperset(site) else host  # a foreign letter would make three messages of one
     said = _("%(code)s is your code for %(site)s. Give it to nobody.")
     room = LONGEST_SMS - len(last) - len(said % {"code": code, "site": ""})
     return said % {"code": code, "site": site[: max(room, 0)]} + last
-
-
-def is_due(device: Device) -> timedelta:
-    """How long until another code may be asked for; nothing or less where it may be now."""
-    return device.sent_at + COOLDOWN - timezone.now() if device.sent_at else timedelta()

@@ -148,7 +148,7 @@ def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
             "type": "about:blank",
             "title": title,
             "status": reason.status,
-            "detail": refused.facts.get("detail", DETAILS[reason.code]),
+            "detail": refused.facts.get("detail", NOT_SENT if reason is Reason.NOT_SENT else DETAILS[reason.code]),
             "code": reason.code,
             "request_id": request.META.get("mfa_site.request_id", ""),
         },
@@ -175,6 +175,7 @@ def step_up_challenge(acr: str | None, max_age: int | None) -> str:
     return ", ".join(asked)
 
 
+NOT_SENT = "The code could not be sent. Ask for another challenge, or use another device."
 # For developers who read a log; the code is what programs go by.
 DETAILS = {
     "malformed": "The request is not what this call takes: see the body, the query and the headers.",

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import EmailValidator
+from phonenumbers import SUPPORTED_REGIONS
 
 PREFIX = "MFA_SITE_"
 
@@ -258,6 +259,14 @@ def number(name: str, default: int) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 10**9):
         raise ImproperlyConfigured(f"{PREFIX}{name} is {value[:20]!r}; it is a number from 1 on.")
     return int(value)
+
+
+def sms_countries() -> frozenset[str]:
+    """The countries to which text messages go, none for all; ImproperlyConfigured for what is no country."""
+    named = frozenset(code.upper() for code in listed("SMS_COUNTRIES"))
+    if unknown := named - SUPPORTED_REGIONS:
+        raise ImproperlyConfigured(f"{PREFIX}SMS_COUNTRIES: {min(unknown)[:20]!r} is no country of ISO 3166, as DE or GB are.")
+    return named
 
 
 def sms(default: str) -> str:

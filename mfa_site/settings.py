@@ -116,7 +116,7 @@ if HAS_MAIL:
 
 SMS_URL = env.sms("console:" if DEVELOPMENT else "")
 SMS_PER_DAY, SMS_PER_COUNTRY = env.number("SMS_PER_DAY", 1000), env.number("SMS_PER_COUNTRY", 500)
-SMS_COUNTRIES = frozenset(code.upper() for code in env.listed("SMS_COUNTRIES"))
+SMS_COUNTRIES = env.sms_countries()
 _kinds_on = {"sms": bool(SMS_URL), "email": env.flag("EMAIL_CODES") and HAS_MAIL}
 KINDS_OFF = frozenset(kind for kind, is_on in _kinds_on.items() if not is_on)
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}

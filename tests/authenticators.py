@@ -118,7 +118,7 @@ class Inbox:
 
     def code(self, ceremony: SignIn) -> str:
         """The code whose number the ceremony keeps."""
-        return str(self.hotp.at(int(ceremony.kept)))
+        return str(self.hotp.at(int(ceremony.kept.partition(".")[0])))
 
     def right(self, handle: str, ask: Callable[[], Any]) -> str:
         self.minute_later()

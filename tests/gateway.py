@@ -11,13 +11,14 @@ from urllib.parse import parse_qsl
 
 
 class Gateway:
-    """`messages`: what was taken, each with `to`, `text` and what else came. `behave` answers instead of the gateway."""
+    """`messages`: what was taken, each with `to`, `text` and what else came, and delivered `twice` if it is told to.
+    `behave` answers instead of the gateway."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, str]] = []
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.behave: Callable[[Any], None] | None = None
-        self.status, self.pause, self.port = 200, 0.0, 0
+        self.status, self.pause, self.port, self.twice = 200, 0.0, 0, False
 
     @property
     def url(self) -> str:
@@ -53,7 +54,8 @@ def running() -> Iterator[Gateway]:
             if state.status < 300:
                 is_json = self.headers["Content-Type"] == "application/json"
                 said: dict[str, str] = json.loads(body) if is_json else dict(parse_qsl(body, strict_parsing=True))
-                state.messages.append({"to": said.get("To", ""), "text": said.get("Body", ""), **said})
+                message = {"to": said.get("To", ""), "text": said.get("Body", ""), **said}
+                state.messages += [message] * (1 + state.twice)
             self.send_response(state.status)
             self.end_headers()
             self.wfile.write(b'{"sid": "SM1"}')

@@ -37,6 +37,8 @@ def test_a_mobile_number_is_taken_in_any_spelling(typed: str, number: str) -> No
         ("+49 30 123456", "mobile"),
         ("+49 900 1234567", "mobile"),
         ("+44 870 123 4567", "mobile"),
+        ("+881 612 345678", "mobile"),  # satellite phones: dear, and of no country
+        ("+870 773 123456", "mobile"),
     ],
 )
 def test_what_is_no_mobile_number_is_refused_in_words(typed: str, why: str) -> None:

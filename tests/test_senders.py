@@ -6,7 +6,8 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -117,28 +118,114 @@ def test_an_endless_answer_is_not_read(gateway: Gateway) -> None:
     assert time.monotonic() - began < 2
 
 
+def trickling(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "2000")
+    handler.end_headers()
+    try:
+        for _ in range(30):
+            handler.wfile.write(b"x")
+            time.sleep(0.1)
+    except OSError:
+        pass
+
+
+def test_an_answer_that_trickles_is_not_waited_for(gateway: Gateway) -> None:
+    gateway.behave = trickling
+    began = time.monotonic()
+    senders.send("+4915123456789", TEXT, "dev.7")
+    assert time.monotonic() - began < 1
+
+
+@contextmanager
+def answering(behave: Callable[[socket.socket], None]) -> Iterator[int]:
+    """The port of something that does this with each connection, as long as it takes; what it lets go of is closed."""
+    listener, held = socket.create_server(("127.0.0.1", 0)), []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                held.append(connection)
+                with suppress(OSError):
+                    behave(connection)
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for each in (listener, *held):
+            each.close()
+
+
+def silence(connection: socket.socket) -> None:
+    """It takes the connection and says nothing."""
+
+
+def plain_http(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+    connection.close()
+
+
+@pytest.mark.parametrize("behave", [silence, plain_http, socket.socket.close])
+def test_where_no_tls_comes_about_nothing_went_out(settings: Any, monkeypatch: pytest.MonkeyPatch, behave: Any) -> None:
+    monkeypatch.setattr(http, "CONNECT", 0.3)
+    with answering(behave) as port:
+        settings.SMS_URL = f"https://a-token@127.0.0.1:{port}/send"
+        with pytest.raises(NotSent) as caught:
+            senders.send("+4915123456789", TEXT, "dev.7")
+    assert caught.value.again
+
+
 def test_a_certificate_that_nobody_vouches_for_is_not_talked_to(settings: Any, tmp_path: Any) -> None:
-    certificate = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context, read = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(self_signed(tmp_path))
+
+    def tls(connection: socket.socket) -> None:
+        read.append(context.wrap_socket(connection, server_side=True).recv(1000))
+
+    with answering(tls) as port:
+        settings.SMS_URL = f"https://a-token@127.0.0.1:{port}/send"
+        with pytest.raises(NotSent):
+            senders.send("+4915123456789", TEXT, "dev.7")
+    assert not any(read)
+
+
+def test_a_certificate_of_a_known_authority_is(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self_signed(tmp_path)
     context.load_cert_chain(certificate)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
 
-        def accept() -> None:
-            try:
-                with listener.accept()[0] as connection:
-                    context.wrap_socket(connection, server_side=True).recv(10)
-            except OSError:
-                pass
+    def tls(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            got = b""
+            while b"ref" not in got:  # all of it: closing with some of it unread would look like a fault
+                got += wrapped.recv(4000)
+            wrapped.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
-        threading.Thread(target=accept, daemon=True).start()
-        settings.SMS_URL = f"https://a-token@127.0.0.1:{listener.getsockname()[1]}/send"
-        with pytest.raises((NotSent, MaybeSent)):
+    with answering(tls) as port:
+        settings.SMS_URL = f"https://a-token@127.0.0.1:{port}/send"
+        senders.send("+4915123456789", TEXT, "dev.7")
+        settings.SMS_URL = f"https://a-token@localhost:{port}/send"
+        with pytest.raises(NotSent):  # of another name
             senders.send("+4915123456789", TEXT, "dev.7")
 
 
 def self_signed(folder: Any) -> str:
     path = folder / "server.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-days", "1", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subject = [
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-days",
+        "1",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]
     made = ["openssl", "req", "-x509", "-nodes", *subject, "-keyout", str(path), "-out", str(folder / "c.pem")]
     subprocess.run(made, check=True, capture_output=True)
     path.write_text(path.read_text() + (folder / "c.pem").read_text())
@@ -173,6 +260,34 @@ def test_a_mail_server_that_is_not_there(settings: Any) -> None:
     with pytest.raises(NotSent) as caught:
         mail.send("ada@example.org", "Your code is 12345678.", "dev.7")
     assert caught.value.again
+
+
+@pytest.mark.parametrize("behave", [silence, socket.socket.close])
+def test_a_mail_server_that_does_not_greet_has_taken_nothing(settings: Any, behave: Any) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
+    with answering(behave) as port:
+        settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = port, 0.3
+        with pytest.raises(NotSent) as caught:
+            mail.send("ada@example.org", "Your code is 12345678.", "dev.7")
+    assert caught.value.again
+
+
+def falls_silent(connection: socket.socket) -> None:
+    """It takes a whole mail and never says that it did."""
+    connection.sendall(b"220 here\r\n")
+    for line in connection.makefile("rb"):
+        if line == b"data\r\n":
+            connection.sendall(b"354 go on\r\n")
+            return
+        connection.sendall(b"250 OK\r\n")
+
+
+def test_a_mail_server_that_falls_silent_may_have_taken_it(settings: Any) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
+    with answering(falls_silent) as port:
+        settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = port, 0.3
+        with pytest.raises(MaybeSent):
+            mail.send("ada@example.org", "Your code is 12345678.", "dev.7")
 
 
 # ---- settings ----------------------------------------------------------------------------------------------------------
@@ -222,3 +337,17 @@ def test_a_number_of_the_settings_is_one(monkeypatch: pytest.MonkeyPatch, value:
     monkeypatch.setenv("MFA_SITE_SMS_PER_DAY", value)
     with pytest.raises(ImproperlyConfigured):
         env.number("SMS_PER_DAY", 1000)
+
+
+@pytest.mark.parametrize(("value", "countries"), [("", set()), ("de, AT", {"DE", "AT"})])
+def test_countries_of_the_settings(monkeypatch: pytest.MonkeyPatch, value: str, countries: set[str]) -> None:
+    monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", value)
+    assert env.sms_countries() == countries
+
+
+@pytest.mark.parametrize("value", ["UK", "DE;AT", "Germany", "+49", "001"])
+def test_what_is_no_country_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", f"DE,{value}")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        env.sms_countries()
+    assert value.upper() in str(caught.value)

@@ -18,6 +18,7 @@ from django_tasks_db.models import DBTaskResult
 
 from audit.models import Event
 from devices import oath, queue, sending
+from devices.lifecycle import State
 from devices.models import Device
 from devices.senders import http
 from mfa_site.errors import Reason, Refused
@@ -77,6 +78,14 @@ def test_a_long_name_of_the_site_still_makes_one_message(carol: Person, settings
     assert len(text) <= 160 and text.splitlines()[-1] == f"@login.a-rather-long-name.example.org #{oath.at(phone(carol), 1)}"
 
 
+def test_a_name_in_letters_that_phones_do_not_share_gives_way_to_the_host(carol: Person, settings: Any) -> None:
+    settings.BASE_URL = "https://login.example.org"
+    for name, told in (("Müller & Co", "Müller & Co"), ("Łódź", "login.example.org"), ("サイト", "login.example.org")):
+        settings.RP_NAME = name
+        text = sending.text_of(phone(carol), 1)
+        assert f"code for {told}." in text and sending.GSM.issuperset(text.replace("\n", ""))
+
+
 def test_the_queue_carries_device_and_number_and_nothing_else(gateway: Gateway, carol: Person) -> None:
     number, row = send(carol), phone(carol)
     [task] = DBTaskResult.objects.all()
@@ -131,6 +140,15 @@ def test_five_people_a_day_for_a_number(gateway: Gateway) -> None:
     too_many(people[5])
     too_many(people[5])  # and not the second time either
     assert send(people[0], later=61), "who was counted is not counted again"
+
+
+def test_capitals_make_no_other_address_of_one(gateway: Gateway) -> None:
+    people = [make_person("email") for _ in range(6)]
+    for number, person in enumerate(people):
+        Device.objects.filter(user=person.user).update(address="p@example.org"[:number] + "p@example.org"[number:].upper())
+    for person in people[:5]:
+        send(person)
+    too_many(people[5])
 
 
 def test_so_many_to_a_country_and_so_many_in_all(gateway: Gateway, settings: Any) -> None:
@@ -223,15 +241,31 @@ def test_a_code_whose_time_is_over_stays_in(gateway: Gateway, carol: Person) -> 
     assert not gateway.asked
 
 
-@pytest.mark.parametrize("gone", ["retired", "deleted"])
+@pytest.mark.parametrize("gone", ["retired", "lost", "suspended", "deleted"])
 def test_a_device_that_is_gone_gets_nothing(gateway: Gateway, carol: Person, gone: str) -> None:
     send(carol)
-    if gone == "retired":
-        phone(carol).retire()
-    else:
+    if gone == "deleted":
         phone(carol).delete()
+    else:
+        assert phone(carol).move(State(gone))
     queue.drain("test")
-    assert not gateway.asked
+    assert not gateway.asked and not Event.objects.filter(act="code_not_sent").exists()
+
+
+def test_an_enrolment_that_was_forgotten_meanwhile_is_not_found(gateway: Gateway, carol: Person) -> None:
+    row = phone(carol)
+    phone(carol).delete()
+    with pytest.raises(Refused) as caught:
+        send(carol, device=row)
+    assert caught.value.reason is Reason.NOT_FOUND and not DBTaskResult.objects.exists()
+
+
+def test_a_kind_that_was_switched_off_meanwhile_is_not_sent(gateway: Gateway, carol: Person, settings: Any) -> None:
+    send(carol)
+    settings.KINDS_OFF = frozenset({"sms"})
+    queue.drain("test")
+    assert not gateway.asked and phone(carol).unsent == 1
+    assert Event.objects.get(act="code_not_sent").reason == "OFF"
 
 
 def test_a_fault_of_ours_leaves_no_word_of_it_in_the_queue(
@@ -269,6 +303,43 @@ def test_one_slow_gateway_call_does_not_hold_the_next(gateway: Gateway) -> None:
     stopped.set()
     for thread in threads:
         thread.join()
+
+
+def test_a_worker_that_is_to_stop_takes_no_other_message(gateway: Gateway) -> None:
+    people, stopped = [make_person("sms") for _ in range(3)], threading.Event()
+    gateway.pause = 0.5
+    for person in people:
+        send(person)
+    thread = threading.Thread(target=worked, args=(stopped, 1), daemon=True)
+    thread.start()
+    until(lambda: gateway.asked)
+    stopped.set()
+    thread.join(5)
+    assert not thread.is_alive() and len(gateway.messages) == 1
+    assert DBTaskResult.objects.ready().count() == 2
+    queue.drain("the next")
+    assert len(gateway.messages) == 3
+
+
+def test_a_fault_ends_no_thread_and_is_told_once(gateway: Gateway, carol: Person, monkeypatch: Any, caplog: Any) -> None:
+    looks, drain, stopped = [], queue.drain, threading.Event()
+
+    def broken(name: str, stopped: threading.Event) -> None:
+        looks.append(name)
+        if len(looks) < 4:
+            raise RuntimeError("no")
+        drain(name, stopped)
+
+    monkeypatch.setattr(queue, "drain", broken)
+    monkeypatch.setattr(queue, "PAUSE", 0.01)
+    send(carol)
+    with caplog.at_level("INFO", "worker"):
+        thread = threading.Thread(target=worked, args=(stopped, 1), daemon=True)
+        thread.start()
+        gateway.wait(1)
+        stopped.set()
+        thread.join(5)
+    assert [record.levelname for record in caplog.records if record.name == "worker"] == ["ERROR", "INFO"]
 
 
 def worked(stopped: threading.Event, number: int) -> None:

@@ -113,7 +113,7 @@ def test_the_fifth_wrong_answer_voids_the_code(gateway: Gateway, carol: Person) 
     wrong = "000000" if code != "000000" else "000001"
     for _ in range(4):
         assert code_of(api.answer(handle, phone(carol), wrong)) == (401, "wrong_answer")
-    assert SignIn.objects.get().kept == "1", "until then it stays"
+    assert SignIn.objects.get().kept.startswith("1."), "until then it stays"
     assert code_of(api.answer(handle, phone(carol), wrong)) == (401, "wrong_answer")
     assert SignIn.objects.get().kept == ""
     assert code_of(api.answer(handle, phone(carol), code)) == (401, "sign_in_over")
@@ -355,3 +355,16 @@ def test_a_code_by_mail_has_eight_digits_and_lives_as_long_as_its_sign_in(office
     code = mailed(office)
     SignIn.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert code_of(api.answer(handle, row, code)) == (401, "sign_in_over")
+
+
+def test_a_code_ends_after_five_minutes_though_the_sign_in_was_kept_alive(carol: Person, api: Api) -> None:
+    held, handle = carol.held["sms"], api.start(carol)
+    code = held.right(handle, lambda: api.post("sign-ins/challenge", {"sign_in": handle, "device": str(held.device.uuid)}))
+    row = SignIn.objects.get()
+    number, until = row.kept.split(".")
+    SignIn.objects.update(kept=f"{number}.{int(until) - 301}")
+    assert code_of(api.answer(handle, held.device, code)) == (409, "no_challenge")
+    held.device.refresh_from_db()
+    assert held.device.failures == 0
+    SignIn.objects.update(kept=row.kept)
+    assert api.answer(handle, held.device, code).status_code == 200

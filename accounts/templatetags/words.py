@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from accounts import words
 from accounts.words import TRANSPORTS, clock_off, duration
 from devices import kinds
 from devices.addresses import masked
@@ -40,6 +41,12 @@ def kind_title(device: Device) -> str:
 def sent_to(device: Device) -> str:
     """So much of the address that its owner knows it again."""
     return masked(device.address)
+
+
+@register.filter
+def state(device: Device) -> str:
+    """Whether it can be used, in a few words."""
+    return words.state(device, timezone.now())
 
 
 @register.filter

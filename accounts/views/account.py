@@ -21,7 +21,7 @@ from accounts.words import sentence
 from audit.events import record
 from devices import kinds
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import Device, Kind
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check, needs
@@ -50,7 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def devices(request: HttpRequest) -> HttpResponse:
     """One card for each device."""
     rows = [(row, kinds.module(row.kind)) for row in own_devices.listed(person(request))]
-    has_codes = any(kind.STANDS_IN for _row, kind in rows)
+    has_codes = any(row.kind == Kind.RECOVERY for row, _kind in rows)
     return render(request, "accounts/devices.html", {"rows": rows, "has_codes": has_codes, "now": timezone.now()})
 
 
@@ -83,14 +83,15 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
-    now, stands_in = timezone.now(), kinds.module(row.kind).STANDS_IN
-    context |= {"is_last": own_devices.is_last(row), "now": now, "chosen": typed.get("action")}
+    now, action = timezone.now(), request.POST.get("action")
+    chosen = typed.get("action") or (action if action != "rename" else None)  # what is folded out
+    context |= {"is_last": own_devices.is_last(row), "now": now, "chosen": chosen}
     context |= {"can_resync": kinds.module(row.kind).can_resync(row) and row.is_usable(now), "two": TwoCodesForm()}
     context |= {"is_over": row.is_over(now), "is_early": row.valid_from is not None and row.valid_from > now}
     context |= {
         "is_off": row.kind in settings.KINDS_OFF,
         "can_be_tested": try_out.is_possible(row, now),
-        "codes": stands_in and recovery.current(person(request)),
+        "codes": row.kind == Kind.RECOVERY and recovery.current(person(request)),
     }
     return render(request, "accounts/device.html", context, status=status)
 

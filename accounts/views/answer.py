@@ -51,13 +51,20 @@ def ask(
             refused, error, status = caught, sentence(caught), caught.reason.status
     try:
         two = refused is not None and refused.reason in TWO_CODES
-        return answer_page(request, sign_in, device, error, status, two)
+        return retry_after(answer_page(request, sign_in, device, error, status, two), refused)
     except Refused as caught:
         if caught.reason not in INSTEAD:
             raise
         # A key that was suspended for its answer: that reason, not that it is unusable now.
         keep = error and caught.reason is Reason.DEVICE_NOT_USABLE
         return instead(error if keep else sentence(caught), caught.reason.status)
+
+
+def retry_after(response: HttpResponse, refused: Refused | None) -> HttpResponse:
+    """The answer says in its head, too, when the next try may come."""
+    if refused and refused.retry_after:
+        response["Retry-After"] = str(refused.retry_after)
+    return response
 
 
 def answer_page(
@@ -73,17 +80,23 @@ def answer_page(
     context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
     can_resync = kind.can_resync(row)
     context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
-    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept}
+    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept.partition(".")[0]}
     return render(request, template, context, status=status)
 
 
 def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
-    """The device whose answer it is: the chosen one, or the person's YubiKey that was touched with the cursor in its field."""
-    if type(given) is not str or row.kind == Kind.YUBIOTP:
+    """The device whose answer it is: the chosen one, or the person's YubiKey that was touched with the cursor in its field.
+
+    Refused CODE_LOOKS_LIKE_YUBIKEY where it is nobody's and the field is for other letters; nothing is counted.
+    """
+    if type(given) is not str:
         return row
     try:
         public_id, _encrypted = yubico.parts(given)
     except Refused:
         return row
     keys = Device.of(sign_in.person.pk).filter(kind=Kind.YUBIOTP, public_id=public_id)
-    return keys.first() or row
+    key = keys.first()
+    if key is None and kinds.module(row.kind).STANDS_IN:
+        raise Refused(Reason.CODE_LOOKS_LIKE_YUBIKEY, device=row.name)
+    return key or row

@@ -33,7 +33,7 @@ def start(request: HttpRequest) -> HttpResponse:
     try:
         check(request, **needed(request))
     except Refused as refused:
-        if refused.facts.get("acr") and proof.acr == policy.WEAK and not can_do_better(request):
+        if refused.facts["acr"] != policy.WEAK == proof.acr and not can_do_better(request):
             return nothing_stronger(request)
         now = timezone.now()
         # A look writes nothing where the step-up for the same page is there already.
@@ -46,7 +46,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def can_do_better(request: HttpRequest) -> bool:
     """Whether a device or a recovery code of the person is worth more than the code that they signed in with."""
-    return any(policy.is_strong(row) for row in Device.of(person(request).pk))
+    return bool(policy.strong_of(Device.of(person(request).pk)))
 
 
 def nothing_stronger(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from accounts.enrolment import Begun
 from accounts.forms import answer_form, asking_form
+from accounts.views.answer import TWO_CODES
 from accounts.views.frame import first_error
 from accounts.words import sentence
 from devices import kinds
@@ -34,7 +35,7 @@ def enrol_page(
     `begun(given, again)` begins with what the person said, goes on with what was begun (None), sends another code (`again`);
     it gives None where something has to be said first, and the page asks for it.
     """
-    error, status, counted = "", 200, False
+    error, status, counted, two = "", 200, False, False
     action = request.POST.get("action", "")
     if (request.method == "POST" and action == "ask") or "other" in request.GET:
         return asked(request, kind, begun, back)
@@ -51,6 +52,7 @@ def enrol_page(
             if refused.reason in LOST:
                 raise
             error, status, counted = sentence(refused), refused.reason.status, action != "again"
+            two = refused.reason in TWO_CODES
     enrolment = begun(None, False)
     if enrolment is None:
         return asked(request, kind, begun, back)
@@ -66,7 +68,8 @@ def enrol_page(
         "back": back,
         "key_groups": groups(shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",
-        "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept,
+        "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept.partition(".")[0],
+        "two": two and kinds.module(kind).can_resync(enrolment.device),
     }
     return render(request, f"accounts/enrol_{kind}.html", context, status=status)
 

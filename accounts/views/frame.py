@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts.models import SignIn
 from accounts.words import sentence
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP, proof_of
+from mfa_site.proof import ACR, STEP_UP, proof_of
 
 HINT_COOKIE = "mfa_site_hint"  # the device this browser used last: no secret, only an order
 HINT_AGE = 365 * 24 * 3600
@@ -54,7 +54,8 @@ def signed_in_page(view: View) -> View:
                 raise
             keep_typed(request)
             usual: dict[str, Any] = {**STEP_UP}
-            unusual = {name: value for name, value in refused.facts.items() if value not in (None, usual[name])}
+            asked = {**refused.facts, "acr": refused.facts["acr"] or ACR[0]}  # a fresh proof, of whatever strength
+            unusual = {name: value for name, value in asked.items() if value not in (None, usual[name])}
             return redirect(f"{reverse('confirm')}?{urlencode({'next': request.path, **unusual})}")
 
     return guarded

@@ -109,10 +109,10 @@ def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
-    rows = [row for row in Device.of(sign_in.person.pk) if row.is_usable(now)]
-    if sign_in.is_step_up and any(policy.is_strong(row) for row in rows):
-        rows = [row for row in rows if policy.is_strong(row)]  # with a weaker one the same page would ask again
-    return policy.in_order(rows, request.COOKIES.get(HINT_COOKIE, ""))
+    rows = list(Device.of(sign_in.person.pk))
+    if sign_in.is_step_up:
+        rows = policy.strong_of(rows) or rows  # with a weaker one the same page would ask again
+    return policy.in_order([row for row in rows if row.is_usable(now)], request.COOKIES.get(HINT_COOKIE, ""))
 
 
 @require_safe

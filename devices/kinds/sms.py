@@ -1,7 +1,8 @@
 """SMS: a code sent to a phone number. NIST calls it restricted (SP 800-63B-4 3.1.3.3): off unless a sender is set.
 
-The code number n of a device is HOTP(seed, n): no code is stored or queued, and a ceremony keeps the number. The moving factor
-is that number, so that a code is used once and only in the ceremony for which it was sent; asking anew replaces it.
+The code number n of a device is HOTP(seed, n): no code is stored or queued, and a ceremony keeps the number, with
+its end. The moving factor is that number, so that a code is used once and only in the ceremony for
+which it was sent; asking anew replaces it.
 """
 
 import secrets
@@ -53,16 +54,17 @@ def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> 
     """
     kept = ceremony.kept
     if not kept or ceremony.again:
-        kept = str(sending.send(device, ceremony.uuid, ceremony.person, now))
+        number = sending.send(device, ceremony.uuid, ceremony.person, now)
+        kept = f"{number}.{int((now + sending.LIFE).timestamp())}"
     return Shown({"sent_to": addresses.masked(device.address)}, kept)
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
-    """The proof carries the code's number. Refused: NO_CHALLENGE where none was sent, NOT_SENT, for right and wrong ones alike,
-    where it certainly did not go out, CODE_…, or ANSWER_USED."""
-    if not kept:
+    """The proof carries the code's number. Refused: NO_CHALLENGE where none was sent in the last minutes, NOT_SENT, for right
+    and wrong ones alike, where it certainly did not go out, CODE_…, or ANSWER_USED."""
+    number, until = (int(part) for part in kept.split(".")) if kept else (0, 0)
+    if now.timestamp() > until:  # the ceremony may live longer, by other choices
         raise Refused(Reason.NO_CHALLENGE)
-    number = int(kept)
     if device.unsent == number:
         raise Refused(Reason.NOT_SENT)
     code = oath.one_code(answer, device.digits)

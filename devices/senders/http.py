@@ -6,12 +6,26 @@ from typing import Any
 from urllib.parse import SplitResult, unquote
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from devices.senders import MaybeSent, NotSent
 
 CONNECT, READ = 5.0, 40.0  # seconds: a gateway that takes half a minute is slow, not away
-LONGEST = 2048  # bytes of an answer, of which only the status counts
+
+
+class Handshake(HTTPSConnection):
+    """A TLS connection that could not be made is as none: nothing had been handed over by then."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:  # a certificate that does not hold, no TLS at the other end, silence, a reset
+            raise NewConnectionError(self, type(error).__name__) from None
+
+
+class Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = Handshake
 
 
 def send(url: SplitResult, address: str, text: str, ref: str) -> None:
@@ -22,7 +36,8 @@ def send(url: SplitResult, address: str, text: str, ref: str) -> None:
 
 
 def post(to: str, body: bytes, headers: dict[str, str]) -> None:
-    """It was taken; else NotSent or MaybeSent. No redirect is followed: it would carry the code elsewhere."""
+    """It was taken; else NotSent or MaybeSent. No redirect is followed: it would carry the code elsewhere. Of the answer only
+    the status counts; the rest is not waited for."""
     timeout = urllib3.Timeout(connect=CONNECT, read=READ)
     asked: dict[str, Any] = {"retries": False, "redirect": False, "preload_content": False, "timeout": timeout}
     try:
@@ -31,12 +46,7 @@ def post(to: str, body: bytes, headers: dict[str, str]) -> None:
         raise NotSent(type(error).__name__, again=True) from None
     except HTTPError as error:
         raise MaybeSent(type(error).__name__) from None
-    try:
-        response.read(LONGEST)
-    except HTTPError:
-        pass  # its status is here
-    finally:
-        response.close()
+    response.close()
     if not 200 <= response.status < 300:
         raise NotSent(f"HTTP {response.status}", again=response.status >= 500)
 
@@ -57,4 +67,6 @@ def authorization(url: SplitResult) -> dict[str, str]:
 
 @functools.cache
 def _pool() -> urllib3.PoolManager:
-    return urllib3.PoolManager(num_pools=4, maxsize=8)
+    manager = urllib3.PoolManager(num_pools=4, maxsize=8)
+    manager.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": Pool}
+    return manager

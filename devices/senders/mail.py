@@ -18,7 +18,7 @@ def send(address: str, text: str, ref: str) -> None:
     connection = get_connection()
     try:
         connection.open()
-    except (SMTPException, OSError) as error:
+    except (SMTPException, OSError) as error:  # no greeting, no TLS, no login: nothing has been handed over
         raise NotSent(type(error).__name__, again=True) from None
     try:
         EmailMessage(subject, text, to=[address], headers=headers, connection=connection).send()
@@ -31,5 +31,5 @@ def send(address: str, text: str, ref: str) -> None:
     except (SMTPException, OSError) as error:
         raise NotSent(type(error).__name__, again=True) from None
     finally:
-        with contextlib.suppress(SMTPException, OSError):
+        with contextlib.suppress(SMTPException, OSError):  # what it says to a goodbye changes nothing
             connection.close()

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import demo
 from accounts.models import User
+from devices.lifecycle import State
 from devices.models import Device
 from grants.models import RefreshFamily
 
@@ -52,8 +53,12 @@ class Command(BaseCommand):
 
     @staticmethod
     def remove_people() -> None:
-        """People and everything of theirs are gone; signing keys and audit stay."""
+        """People and everything of theirs are gone, tokens from the stock are in it again; signing keys and audit
+        stay."""
         with transaction.atomic():
+            handed_out = Device.objects.filter(user__isnull=False, state__in=(State.ASSIGNED, State.ACTIVE, State.SUSPENDED))
+            for token in handed_out.exclude(serial="").exclude(serial__startswith="DEMO-"):
+                token.hand_back()
             Device.objects.filter(Q(user__isnull=False) | Q(serial="") | Q(serial__startswith="DEMO-")).delete()
             RefreshFamily.objects.all().delete()
             User.objects.all().delete()

@@ -1,0 +1,183 @@
+"""The pages of every kind of code without a browser: what is sent and when, what a weak proof opens, what a page says."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import BrowserSession, SignIn
+from devices.lifecycle import State
+from devices.models import DISABLE_AT, Device
+from tests.authenticators import Button
+from tests.conftest import Person, make_person, make_token
+from tests.test_pages import Browser
+
+pytestmark = pytest.mark.django_db
+
+
+def entered(person: Person, kind: str) -> Browser:
+    """The person's browser, signed in with what is held of this kind."""
+    browser, held = Browser().password(person), person.held[kind]
+    uuid = browser.at.split("/")[2]
+    browser.go(f"/sign-in/{uuid}/{held.device.uuid}/")
+    code = held.codes[0] if kind == "temporary" else held.code(sign_in(uuid)) if kind in ("sms", "email") else held.next()
+    return browser.send(code=code)
+
+
+def sign_in(uuid: str) -> SignIn:
+    return SignIn.objects.get(uuid=uuid)
+
+
+def grow_old() -> None:
+    """Every proof is older than five minutes."""
+    BrowserSession.objects.exclude(person=None).update(auth_time=timezone.now() - timedelta(seconds=301))
+    Device.objects.update(sent_at=None)
+
+
+# ---- who proved the weakest only -----------------------------------------------------------------------------------
+
+
+def test_who_has_nothing_stronger_than_mail_adds_a_device_after_a_fresh_proof_of_it() -> None:
+    person = make_person("email")
+    browser = entered(person, "email")
+    assert browser.go("/account/devices/add/").at == "/account/devices/add/"
+    grow_old()
+    browser.go("/account/devices/add/")
+    assert browser.at.startswith("/confirm/") and browser.at.endswith(f"{person.held['email'].device.uuid}/")
+    browser.send(code=person.held["email"].code(sign_in(browser.at.split("/")[2])))
+    assert browser.at == "/account/devices/add/" and "Confirmed." in browser.text
+
+
+def test_what_takes_more_is_not_asked_for_again_and_again() -> None:
+    browser = entered(make_person("email"), "email")
+    browser.go("/account/password/")
+    assert browser.status == 403 and "This takes a stronger device" in browser.text and "Add a device" in browser.text
+
+
+def test_a_switched_off_device_is_nothing_stronger() -> None:
+    person = make_person("email", "totp")
+    Device.objects.filter(pk=person.app.pk).update(failures=DISABLE_AT)
+    browser = entered(person, "email")
+    assert "This takes a stronger device" in browser.go("/account/password/").text
+
+
+def test_confirming_offers_nothing_weak_while_the_strong_one_rests() -> None:
+    person = make_person("email", "totp")
+    browser = entered(person, "email")
+    Device.objects.filter(pk=person.app.pk).update(failures=5, paused_until=timezone.now() + timedelta(minutes=5))
+    browser.go("/account/password/")
+    assert browser.at.endswith("/methods/") and "rests for 5 minutes" in browser.text
+    assert str(person.held["email"].device.uuid) not in browser.text
+
+
+# ---- the code page --------------------------------------------------------------------------------------------------
+
+
+def test_a_touch_of_another_key_of_ones_own_is_taken_in_any_field() -> None:
+    person = make_person("yubiotp", "recovery")
+    other = make_token("yubiotp", person.user)
+    for device in (person.held["yubiotp"].device, person.code_set):
+        browser = Browser().password(person)
+        browser.go(f"/sign-in/{browser.at.split('/')[2]}/{device.uuid}/")
+        assert browser.send(code=other.next()).at == "/account/"
+        browser.send("/sign-out/")
+
+
+def test_a_touch_of_a_strangers_key_is_explained_in_any_field() -> None:
+    person, strange = make_person("totp", "recovery", "temporary"), make_token("yubiotp")
+    for device in (person.app, person.code_set, person.held["temporary"].device):
+        browser = Browser().password(person)
+        browser.go(f"/sign-in/{browser.at.split('/')[2]}/{device.uuid}/")
+        assert "came from touching a YubiKey" in browser.send(code=strange.next()).text
+
+
+def test_asking_too_soon_says_when_in_the_head_of_the_answer_too() -> None:
+    person = make_person("sms")
+    browser = Browser().password(person)
+    browser.send(action="again")
+    assert browser.status == 429 and "You can ask for another code in" in browser.text
+    assert 0 < int(browser.response["Retry-After"]) <= 61
+    code = person.held["sms"].code(sign_in(browser.at.split("/")[2]))
+    assert browser.send(code=code).at == "/account/", "the code that is there counts"
+
+
+# ---- the pages of devices --------------------------------------------------------------------------------------------
+
+
+def page_of(browser: Browser, device: Device) -> str:
+    return browser.go(f"/account/devices/{device.uuid}/").text
+
+
+def test_a_temporary_code_is_no_set_of_recovery_codes() -> None:
+    person = make_person("totp", "temporary")
+    browser, row = Browser().sign_in(person), person.held["temporary"].device
+    listed = browser.go("/account/devices/").text
+    assert f"/account/devices/{row.uuid}/" in listed and "Make recovery codes" in listed
+    text = page_of(browser, row)
+    assert "Remove this code" in text and "Uses left" in text and "Valid until" in text
+    assert "Remove these codes" not in text and "None of them works" not in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "word"),
+    [
+        ({"valid_until": timezone.now() - timedelta(days=1)}, "Its time is over"),
+        ({"valid_from": timezone.now() + timedelta(days=1)}, "Not valid yet"),
+        ({"failures": DISABLE_AT}, "Switched off"),
+        ({"state": State.ASSIGNED}, "Not tried yet"),
+    ],
+)
+def test_the_list_and_the_page_say_why_a_token_cannot_be_used(columns: dict[str, Any], word: str) -> None:
+    person = make_person("totp", "hardware_hotp")
+    row = person.held["hardware_hotp"].device
+    Device.objects.filter(pk=row.pk).update(**columns)
+    browser = Browser().sign_in(person)
+    assert word in browser.go("/account/devices/").text and word in page_of(browser, row)
+
+
+def test_a_kind_that_is_off_is_not_called_ready(settings: Any) -> None:
+    person = make_person("totp", "sms")
+    settings.KINDS_OFF = frozenset({"sms"})
+    browser = Browser().sign_in(person)
+    listed = browser.go("/account/devices/").text
+    assert listed.count("Ready") == 1 and "Not in use here" in listed
+    assert "Not in use here" in page_of(browser, person.held["sms"].device)
+
+
+def test_two_wrong_codes_open_that_form_again_and_not_the_one_that_removes() -> None:
+    person = make_person("totp", "hardware_hotp")
+    browser, row = Browser().sign_in(person), person.held["hardware_hotp"].device
+    browser.send(f"/account/devices/{row.uuid}/", action="resync", code="000000", next_code="000000")
+    assert browser.status == 401 and browser.text.count("<details open>") == 1
+    opened = browser.text.split("<details open>")[1].split("</details>")[0]
+    assert 'value="resync"' in opened
+
+
+def test_a_new_token_that_was_pressed_often_is_asked_for_two_codes() -> None:
+    person = make_person("totp")
+    browser = Browser().sign_in(person)
+    browser.go("/account/devices/add/hotp/")
+    row = Device.objects.get(kind="hotp")
+    token = Button(row)
+    assert "Next code" not in browser.text
+    browser.send(code=token.at(40))
+    assert "pressed many times" in browser.text and "Next code" in browser.text
+    browser.send(code=token.at(41), next_code=token.at(42))
+    assert browser.at == f"/account/devices/{row.uuid}/"
+
+
+# ---- the demo -------------------------------------------------------------------------------------------------------
+
+
+def test_starting_the_demo_over_gives_tokens_back_to_the_stock() -> None:
+    in_stock, claimed = make_token("hotp"), make_token("hotp", make_person("totp").user, serial="BOX-7", name="Mine")
+    lost = make_token("hotp", make_person("totp").user, serial="BOX-8", state=State.LOST)
+    for _time in range(2):
+        call_command("seed_demo", "--reset", verbosity=0)
+    assert Device.objects.get(pk=in_stock.device.pk).state == State.IN_STOCK
+    back = Device.objects.get(pk=claimed.device.pk)
+    assert (back.state, back.user_id, back.name) == (State.IN_STOCK, None, "")
+    assert not Device.objects.filter(pk=lost.device.pk).exists(), "nobody knows who has it"
+    assert Device.objects.filter(serial__startswith="DEMO-").count() == 2
