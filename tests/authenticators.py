@@ -120,6 +120,10 @@ class Inbox:
         """The code whose number the ceremony keeps."""
         return str(self.hotp.at(int(ceremony.kept.partition(".")[0])))
 
+    def minute_later(self) -> None:
+        """A minute goes by, and another code may be asked for."""
+        Device.objects.filter(pk=self.device.pk).update(sent_at=None)
+
     def right(self, handle: str, ask: Callable[[], Any]) -> str:
         self.minute_later()
         ask()
