@@ -121,7 +121,7 @@ class Inbox:
         return str(self.hotp.at(int(ceremony.kept.partition(".")[0])))
 
     def minute_later(self) -> None:
-        """As if time had passed: another code may be asked for."""
+        """A minute goes by, and another code may be asked for."""
         Device.objects.filter(pk=self.device.pk).update(sent_at=None)
 
     def right(self, handle: str, ask: Callable[[], Any]) -> str:

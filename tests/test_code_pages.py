@@ -9,9 +9,11 @@ from typing import Any
 import pyotp
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn
+from devices import oath
 from devices.lifecycle import State
 from devices.models import DISABLE_AT, Device
 from tests.authenticators import Button
@@ -106,6 +108,39 @@ def test_asking_too_soon_says_when_in_the_head_of_the_answer_too() -> None:
     assert "aria-invalid" not in browser.text, "nothing is wrong with the field"
     code = person.held["sms"].code(sign_in(browser.at.split("/")[2]))
     assert browser.send(code=code).at == "/account/", "the code that is there counts"
+
+
+ADD_PHONE = "/account/devices/add/sms/"
+
+
+def adding_a_phone() -> Browser:
+    """Somebody to whose new phone a code is on its way."""
+    browser = Browser().sign_in(make_person("totp"))
+    return browser.go(ADD_PHONE).send(ADD_PHONE, action="ask", address="+49 1512 3456789")
+
+
+def test_asking_too_soon_while_adding_says_when_too() -> None:
+    browser = adding_a_phone().send(ADD_PHONE, action="again")
+    assert browser.status == 429 and "You can ask for another code in" in browser.text and 'name="code"' in browser.text
+    assert 0 < int(browser.response["Retry-After"]) <= 61
+
+
+def test_the_fifth_wrong_code_of_a_new_phone_says_why_the_number_is_asked_for_again() -> None:
+    browser = adding_a_phone()
+    for _ in range(5):
+        browser.send(ADD_PHONE, code="000000")
+    assert browser.status == 401 and "Phone number" in browser.text
+    assert 'role="alert"' in browser.text and "not the code that went to" in browser.text
+    assert not Device.objects.filter(kind="sms").exists()
+
+
+def test_the_demo_says_that_looking_presses_no_button(client: Client) -> None:
+    call_command("seed_demo")
+    token = Device.objects.get(user__username="dave")
+    pages = [client.get("/demo/").content.decode() for _ in range(2)]
+    assert all(oath.at(token, token.counter + 1) in page and "the next press of its button" in page for page in pages)
+    token.refresh_from_db()
+    assert token.counter == -1
 
 
 # ---- the pages of devices --------------------------------------------------------------------------------------------

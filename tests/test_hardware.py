@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import handing_out
+from accounts import handing_out, notices
 from accounts.models import BrowserSession
 from accounts.words import sentence
 from audit.events import OPERATOR
@@ -21,6 +21,7 @@ from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
 from tests.authenticators import Clock, new_device
 from tests.conftest import Api, Person, code_of, make_person, make_token
+from tests.post_office import post_office
 
 pytestmark = pytest.mark.django_db
 
@@ -350,6 +351,20 @@ def test_a_removed_token_is_in_stock_again_and_the_next_person_can_have_it(alice
     row.refresh_from_db()
     assert row.user == mallory.user and row.name != "Mine"
     assert code_of(first.get(f"devices/{row.uuid}")) == (404, "not_found")
+
+
+def test_the_mail_about_a_removal_does_not_tell_what_the_next_owner_calls_it(
+    alice: Person, mallory: Person, settings: Any
+) -> None:
+    held, api = make_token("hotp"), by_app(alice)
+    claim(api, held, name="Mine")
+    assert api.call("DELETE", f"devices/{held.device.uuid}").status_code == 204
+    assert claim(by_app(mallory), held, name="Hers now").status_code == 201
+    with post_office(settings) as office:
+        notices.send_due(timezone.now())
+    told = [text for mail, text in zip(office.mails, office.texts, strict=True) if "a device was removed" in mail["Subject"]]
+    assert len(told) == 1 and f"“{held.device.serial}” (Token with a button) was removed" in told[0]
+    assert [("Hers now" in text) for text in office.texts].count(True) == 1, "to her alone"
 
 
 # ---- as the first device ---------------------------------------------------------------------------------------------

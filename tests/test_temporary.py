@@ -132,6 +132,7 @@ def test_it_opens_as_often_as_it_says_and_is_not_offered_then(alice: Person, adm
     assert str(row.uuid) not in {one["uuid"] for one in Api().post("sign-ins", body).json()["devices"]}
     for _ in range(6):
         assert code_of(use(alice, row, code)) == (401, "answer_used")
+        assert Event.objects.latest("id").reason == "TEMPORARY_CODE_USED", "not: wait for the next one"
     row.refresh_from_db()
     assert (row.failures, row.uses_left) == (0, 0)
 

@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 from accounts.enrolment import Begun
 from accounts.forms import answer_form, asking_form
-from accounts.views.answer import TWO_CODES
+from accounts.views.answer import TWO_CODES, retry_after
 from accounts.views.frame import first_error
 from accounts.words import sentence
 from devices import kinds
@@ -35,6 +35,7 @@ def enrol_page(
     `begun(given, again)` begins with what the person said, goes on with what was begun (None), sends another code (`again`);
     it gives None where something has to be said first, and the page asks for it.
     """
+    caught: Refused | None = None
     error, status, counted, two = "", 200, False, False
     action = request.POST.get("action", "")
     if (request.method == "POST" and action == "ask") or "other" in request.GET:
@@ -51,11 +52,11 @@ def enrol_page(
         except Refused as refused:
             if refused.reason in LOST:
                 raise
-            error, status, counted = sentence(refused), refused.reason.status, action != "again"
+            caught, error, status, counted = refused, sentence(refused), refused.reason.status, action != "again"
             two = refused.reason in TWO_CODES
     enrolment = begun(None, False)
-    if enrolment is None:
-        return asked(request, kind, begun, back)
+    if enrolment is None:  # also after the fifth wrong code: what was begun is gone
+        return asked(request, kind, begun, back, error, status)
     shown = enrolment.shown.shown
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown)
@@ -72,15 +73,21 @@ def enrol_page(
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",
         "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept.partition(".")[0],
     }
-    return render(request, f"accounts/enrol_{kind}.html", context, status=status)
+    return retry_after(render(request, f"accounts/enrol_{kind}.html", context, status=status), caught)
 
 
 def asked(
-    request: HttpRequest, kind: str, begun: Callable[[dict[str, str] | None, bool], Begun | None], back: str
+    request: HttpRequest,
+    kind: str,
+    begun: Callable[[dict[str, str] | None, bool], Begun | None],
+    back: str,
+    error: str = "",
+    status: int = 200,
 ) -> HttpResponse:
-    """The form for what has to be said first; what was said begins the enrolment and leads to its page."""
+    """The form for what has to be said first, with what went wrong before it; what was said begins the enrolment and leads to
+    its page."""
     said = request.POST if request.POST.get("action") == "ask" else None
-    form, status, error = asking_form(kind)(said), 200, ""
+    form, caught = asking_form(kind)(said), None
     if said is not None and form.is_valid():
         try:
             begun(dict(form.cleaned_data), False)
@@ -88,7 +95,7 @@ def asked(
         except Refused as refused:
             if refused.reason in LOST:
                 raise
-            status = refused.reason.status
+            caught, status = refused, refused.reason.status
             if refused.reason is Reason.MALFORMED:
                 form.add_error("address", sentence(refused))
             else:
@@ -96,7 +103,7 @@ def asked(
     elif said is not None:
         status = 400
     context = {"form": form, "kind": kinds.module(kind), "error": error, "back": back}
-    return render(request, "accounts/enrol_ask.html", context, status=status)
+    return retry_after(render(request, "accounts/enrol_ask.html", context, status=status), caught)
 
 
 def groups(secret: str) -> list[str]:
