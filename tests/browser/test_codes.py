@@ -57,6 +57,7 @@ def test_a_phone_is_added_and_signs_in(page: Page, transactional_db: None) -> No
     assert not Device.objects.filter(kind="sms").exists(), "a look begins nothing"
     page.get_by_label("Phone number").fill("+49 1512 3456789")
     page.get_by_role("button", name="Send a code").click()
+    expect(page.get_by_text("We sent a code to")).to_be_visible()
     row = Device.objects.get(kind="sms")
     page.reload()
     assert Device.objects.get(kind="sms").sent == 1, "a reload sends nothing"
@@ -67,6 +68,7 @@ def test_a_phone_is_added_and_signs_in(page: Page, transactional_db: None) -> No
     give_password(page, ada)
     page.get_by_role("link", name="Use another way").click()
     page.get_by_role("link", name="Text message").click()
+    expect(page.get_by_text("We sent a code to")).to_be_visible()
     page.reload()
     assert Device.objects.get(pk=row.pk).sent == 2, "sent once"
     page.get_by_role("button", name="Send another code").click()
