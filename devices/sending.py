@@ -52,7 +52,9 @@ def send(device: Device, ceremony: UUID, person: UUID, now: datetime) -> int:
         raise Refused(Reason.UNAVAILABLE)
     with transaction.atomic():
         free = Q(sent_at=None) | Q(sent_at__lte=now - COOLDOWN)
-        taken = Device.objects.filter(free, pk=device.pk).update(sent=F("sent") + 1, sent_at=now, unsent=None)
+        taken = Device.objects.filter(free, pk=device.pk).update(
+            sent=F("sent") + 1, sent_at=now, sent_for=ceremony, unsent=None
+        )
         if not (taken or Device.objects.filter(pk=device.pk).exists()):
             raise Refused(Reason.NOT_FOUND)
         device.refresh_from_db(fields=["sent", "sent_at", "unsent"])  # if taken, nobody else changes it before this ends

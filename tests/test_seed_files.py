@@ -135,17 +135,27 @@ def written(setup: Callable[[PSKC], None]) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    "cipher", ["aes128-cbc", "aes192-cbc", "aes256-cbc", "kw-aes128", "kw-aes192", "kw-aes256", "tripledes-cbc"]
-)
+CBC = ["aes128-cbc", "aes192-cbc", "aes256-cbc", "tripledes-cbc"]
+WRAPS = ["kw-aes128", "kw-aes192", "kw-aes256"]
+
+
+# cryptography has moved triple DES to where old ciphers are, and python-pskc takes it from where it was.
+@pytest.mark.filterwarnings("ignore:TripleDES")
+@pytest.mark.parametrize("cipher", [*CBC, *WRAPS])
 def test_every_cipher_with_a_pre_shared_key(cipher: str) -> None:
     bits = next((int(size) for size in ("128", "192", "256") if size in cipher), 192)
     key = bytes(range(bits // 8))
     data = written(lambda file: file.encryption.setup_preshared_key(algorithm=cipher, key=key))
     row = one(data, Secret(key=key))
     assert (row.seed, row.serial, row.kind, row.model) == (SEED, "A-1", "totp", "Maker C200")
-    with pytest.raises(BadFile):
-        rows(data, Secret(key=bytes(len(key))))
+    other = Secret(key=bytes(range(1, bits // 8 + 1)))
+    if cipher in WRAPS:  # it checks itself, value by value
+        assert why(data, other) is Why.WRONG_KEY
+    else:  # the key of the MAC does not open, or, once in 256 times, is another
+        with pytest.raises(BadFile) as caught:
+            assert why(data, other) is Why.MAC_WRONG
+            raise BadFile(Why.WRONG_KEY)
+        assert caught.value.why is Why.WRONG_KEY
 
 
 @pytest.mark.parametrize("prf", ["hmac-sha1", "hmac-sha256", "hmac-sha512"])
@@ -202,7 +212,7 @@ def test_a_content_key_that_is_wrapped_for_a_certificate() -> None:
     cipher = f"<xenc:CipherData><xenc:CipherValue>{value}</xenc:CipherValue></xenc:CipherData>"
     wrapped = f"<xenc:EncryptedKey>{method}{cipher}</xenc:EncryptedKey>"
     head = 'xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
-    found = re.search("<(\\w*:?)EncryptionKey.*?</\\w*:?EncryptionKey>", data, re.DOTALL)
+    found = re.search("<(\\w*:?)EncryptionKey/>", data)
     assert found
     made = data.replace(found[0], f"<{found[1]}EncryptionKey {head}>{wrapped}</{found[1]}EncryptionKey>")
     assert one(made.encode(), Secret(private_key=KEY)).seed == SEED

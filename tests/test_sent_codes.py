@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts import signin
 from accounts.models import SignIn
 from audit.models import Event
 from devices import queue, sending
@@ -367,4 +368,19 @@ def test_a_code_ends_after_five_minutes_though_the_sign_in_was_kept_alive(carol:
     held.device.refresh_from_db()
     assert held.device.failures == 0
     SignIn.objects.update(kept=row.kept)
+    assert api.answer(handle, held.device, code).status_code == 200
+
+
+def test_a_look_at_another_device_loses_no_code(gateway: Gateway, api: Api) -> None:
+    person = make_person("sms", "totp")
+    held, handle = person.held["sms"], api.start(person)
+    assert isinstance(held, Inbox)
+    assert ask(api, handle, held.device).status_code == 200
+    code = held.received(handle)
+    sign_in, now = SignIn.objects.select_related("user").get(), timezone.now()
+    signin.choose(sign_in, person.app.uuid, now, again=False)
+    assert SignIn.objects.get().kept == ""
+    assert code_of(api.answer(handle, held.device, code)) == (409, "no_challenge"), "not while another is chosen"
+    signin.choose(sign_in, held.device.uuid, now, again=False)
+    assert Device.objects.get(pk=held.device.pk).sent == 1, "no other is sent"
     assert api.answer(handle, held.device, code).status_code == 200

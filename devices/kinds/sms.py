@@ -55,11 +55,21 @@ def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> 
 
     Refused TOO_MANY_ATTEMPTS too soon after the one before, UNAVAILABLE without a sender.
     """
-    kept = ceremony.kept
-    if not kept or ceremony.again:
-        number = sending.send(device, ceremony.uuid, ceremony.person, now)
-        kept = f"{number}.{int((now + sending.LIFE).timestamp())}"
+    kept = "" if ceremony.again else ceremony.kept or _on_its_way(device, ceremony, now)
+    if not kept:
+        kept = _kept(sending.send(device, ceremony.uuid, ceremony.person, now), now)
     return Shown({"sent_to": addresses.masked(device.address)}, kept)
+
+
+def _on_its_way(device: Device, ceremony: Ceremony, now: datetime) -> str:
+    """What the ceremony kept before the person looked at another device; nothing if no code went out for it lately."""
+    if device.sent_for != ceremony.uuid or device.sent_at is None or now - device.sent_at > sending.LIFE:
+        return ""
+    return _kept(device.sent, device.sent_at)
+
+
+def _kept(number: int, at: datetime) -> str:
+    return f"{number}.{int((at + sending.LIFE).timestamp())}"
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:

@@ -52,6 +52,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="device",
+            name="sent_for",
+            field=models.UUIDField(null=True),
+        ),
+        migrations.AddField(
+            model_name="device",
             name="unsent",
             field=models.BigIntegerField(null=True),
         ),

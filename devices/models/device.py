@@ -46,10 +46,11 @@ class Device(Acts):
     drift = models.SmallIntegerField(default=0)
     public_id = models.CharField(max_length=32, blank=True)  # of a YubiKey, in modhex: the first part of its codes
 
-    # Codes that we send: where to, the number of the last one, when it went out, and which certainly did not.
+    # Codes that we send: where to, the number of the last one, when it went out and for what, and which certainly did not.
     address = models.CharField(max_length=254, blank=True)
     sent = models.BigIntegerField(default=0)
     sent_at = models.DateTimeField(null=True)
+    sent_for = models.UUIDField(null=True)  # the ceremony
     unsent = models.BigIntegerField(null=True)
 
     # Where its use ends: dates of a seed file's key policy or of a temporary code, and how often the latter opens.

@@ -41,6 +41,8 @@ class Keys:
             self.key = self._encryption_key(element)
             return
         self.mac_algorithm = _name(element.get("Algorithm", ""))
+        if not self.mac_algorithm:
+            return  # where the cipher checks itself, some write a method without naming one
         if self.mac_algorithm not in MACS:
             raise BadFile(Why.CIPHER)
         holder = at(element, "MACKey")
@@ -113,7 +115,8 @@ class Keys:
             raise BadFile(Why.DERIVATION)
         salt, prf = at(told, "Salt", "Specified"), at(told, "PRF")
         count, length = _number(at(told, "IterationCount")), _number(at(told, "KeyLength"))
-        name = _name(prf.get("Algorithm", "") if prf is not None else "") or "hmac-sha1"
+        said = "" if prf is None else prf.get("Algorithm", "") or prf.text or ""  # some write it between the tags
+        name = _name(said) or "hmac-sha1"
         value = base64_of(salt.text or "") if salt is not None else b""
         if not value or len(value) > MOST_SALT or count < 1 or name not in PRFS or length not in DERIVED_BYTES:
             raise BadFile(Why.DERIVATION)
