@@ -1,56 +1,63 @@
-"""Seed files: what producers of hardware tokens deliver, read row by row and never kept."""
+"""Seed files: what the factory says of the tokens that it made. One module for each format, each with `read(file, secret)`.
 
+They read a row at a time and keep none; whatever is wrong with a row is a BadRow, whatever is wrong with the file BadFile.
+"""
+
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from devices.seed_files import entra_csv, oath_csv, otpauth_list, pskc, yubico_csv
-from devices.seed_files.rows import BadFile, BadRow, Row, Secret, Why
-from devices.seed_files.text import BOM, DELIMITERS, split
+from devices.seed_files import entra_csv, lines, oath_csv, otpauth_list, pskc, yubico_csv
+from devices.seed_files.rows import LARGEST, LARGEST_UPLOAD, MOST_ROWS, BadFile, BadRow, Row, Secret, Why
 
-LONGEST_FILE = 512 * 1024 * 1024  # bytes; a hundred thousand tokens in PSKC have about 150 MiB
-MOST_ROWS = 1_000_000
-HEAD = 8192  # bytes by which a format is known
-MODHEX, HEX = re.compile("[cbdefghijklnrtuv]{12}"), re.compile("[0-9A-Fa-f]{12}")
+__all__ = ["FORMATS", "LARGEST", "LARGEST_UPLOAD", "MOST_ROWS", "BadFile", "BadRow", "Row", "Secret", "Why", "detect", "read"]
 
-FORMATS: dict[str, Callable[[BinaryIO, Secret], Iterator[Row | BadRow]]] = {
-    "pskc": pskc.read,
+FORMATS = {
     "oath-csv": oath_csv.read,
-    "entra-csv": entra_csv.read,
+    "pskc": pskc.read,
     "yubico-csv": yubico_csv.read,
+    "entra-csv": entra_csv.read,
     "otpauth": otpauth_list.read,
 }
+HEAD = 8192  # bytes that tell the format
+YUBICO = re.compile(r"\A[^,;\t]*[,;\t]\s*[cbdefghijklnrtuv]{12}\s*[,;\t]\s*[0-9a-f]{12}\s*[,;\t]", re.IGNORECASE)
+XML = (b"<", b"<\0", b"\0<")  # in UTF-8, and in both byte orders of UTF-16
 
 
 def detect(head: bytes) -> str:
-    """The format of a file that begins so; BadFile if it is none of these."""
-    text = head.removeprefix(BOM).decode("utf-8", "replace").lstrip()
-    if text.startswith("<"):
+    """The format of the file that begins with these bytes; BadFile where it is none."""
+    begins = head.removeprefix(lines.BOM).removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").lstrip()
+    if begins.startswith(XML):
         return "pskc"
-    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    if first.lower().startswith("otpauth://"):
+    if b"\0" in head:
+        raise BadFile(Why.FILE_NOT_TEXT)
+    found = (raw.decode(errors="replace").strip() for raw in begins.splitlines())
+    told = (line for line in found if line and not line.startswith("#") and not line.lower().startswith("sep="))
+    first = next(told, "").lower()
+    if not first:
+        raise BadFile(Why.FILE_EMPTY)
+    if first.strip('"').startswith("otpauth://"):
         return "otpauth"
-    cells = split(first, max(DELIMITERS, key=first.count))
-    names = {entra_csv.plain(cell) for cell in cells}
-    if names >= entra_csv.NEEDED:
-        return "entra-csv"
-    if first.startswith(("Yubico OTP,", "OATH-HOTP,", "LOGGING START")) or (
-        len(cells) >= 4 and MODHEX.fullmatch(cells[1].lower()) and HEX.fullmatch(cells[2])
-    ):
+    if YUBICO.match(first) or first.split(lines.delimiter_of(first))[0].strip() in yubico_csv.EVENTS:
         return "yubico-csv"
-    if len(cells) >= 2 and (cells[0].lower() in oath_csv.NAMES or re.fullmatch("[0-9A-Fa-f ]{2,200}", cells[1])):
-        return "oath-csv"
-    raise BadFile(Why.FORMAT)
+    squeezed = first.replace(" ", "").replace("_", "")
+    if "secretkey" in squeezed and "timeinterval" in squeezed:
+        return "entra-csv"
+    return "oath-csv"
 
 
-def read(file: BinaryIO, format: str, secret: Secret) -> Iterator[Row | BadRow]:
-    """Every token of the file from its beginning; BadFile where it is refused as a whole, which may be after some rows."""
+def read(file: BinaryIO, file_format: str, secret: Secret, largest: int = LARGEST) -> Iterator[Row | BadRow]:
+    """The tokens of the seekable file, from its beginning; BadFile where it is refused as a whole.
+
+    Whether seeds are long enough, dates are past or rows are known is the importer's to judge (`devices.stock`).
+    """
+    if file.seek(0, 2) > largest:
+        raise BadFile(Why.FILE_TOO_LARGE)
     file.seek(0)
-    count = 0
-    for row in FORMATS[format](file, secret):
-        count += 1
-        if count > MOST_ROWS:
-            raise BadFile(Why.TOO_LARGE)
-        yield row
-    if not count:
-        raise BadFile(Why.EMPTY)
+    if file_format not in FORMATS:
+        raise BadFile(Why.FILE_FORMAT)
+    rows = FORMATS[file_format](file, secret)
+    yield from itertools.islice(rows, MOST_ROWS)
+    if next(rows, None) is not None:
+        raise BadFile(Why.FILE_TOO_MANY_ROWS)

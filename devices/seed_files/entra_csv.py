@@ -1,51 +1,53 @@
-"""The CSV in which Microsoft Entra takes hardware tokens, and Token2 and others deliver them: columns by their names."""
+"""The CSV that Microsoft Entra takes and Token2 ships: `upn,serial number,secret key,time interval,manufacturer,model`.
 
-import base64
-import binascii
-import re
+The line of headings has to be there, in any order; the key is base32; codes have six digits. A `hash function` may follow.
+"""
+
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
-from devices.models import Kind
-from devices.seed_files.rows import BadFile, BadRow, RefusedRow, Row, Secret, Why, algorithm_of, each, serial_of, whole
-from devices.seed_files.text import cells
+from devices.seed_files import values
+from devices.seed_files.lines import judged, table
+from devices.seed_files.rows import BadFile, BadRow, Row, Secret, Unusable, Why
 
-NEEDED = {"serialnumber", "secretkey"}
+NEEDED = {"serialnumber", "secretkey", "timeinterval"}
+KNOWN = NEEDED | {"upn", "manufacturer", "model", "hashfunction"}
 
 
 def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
-    """A row for each line under the head; BadFile without one."""
-    found = cells(file)
-    head = [plain(name) for name in next(found, (0, []))[1]]
-    if not set(head) >= NEEDED:
-        raise BadFile(Why.FORMAT)
-
-    def row_of(number: int, line: list[str]) -> Row:
-        cell = dict(zip(head, line, strict=False))
-        serial = serial_of(cell.get("serialnumber", ""))
-        if len(line) != len(head):
-            raise RefusedRow(Why.COLUMNS, serial)
-        try:
-            period = whole(cell.get("timeinterval", ""), Why.PERIOD, 30)
-            seed, digits = base32(cell["secretkey"]), whole(cell.get("digits", ""), Why.DIGITS, 6)
-        except RefusedRow as refused:
-            raise RefusedRow(refused.why, serial) from None
-        model = " ".join(filter(None, (cell.get("manufacturer"), cell.get("model"))))[:100]
-        algorithm = algorithm_of(cell.get("hashfunction", ""))
-        return Row(number, serial, Kind.TOTP, seed, algorithm, digits, period, owner=cell.get("upn", ""), model=model)
-
-    return each(found, row_of)
+    """The file's tokens; BadFile where the headings are not these."""
+    columns: list[str] = []
+    for number, cells in table(file):
+        if isinstance(cells, Why):
+            yield BadRow(number, "", cells)
+        elif not columns:
+            columns = headings(cells, number)
+        else:
+            place = columns.index("serialnumber")
+            yield from judged(number, cells[place] if place < len(cells) else "", partial(token, number, columns, cells))
 
 
-def plain(name: str) -> str:
-    """The name of a column without what differs between producers."""
-    return re.sub("[^a-z]", "", name.lower())
+def headings(cells: list[str], number: int) -> list[str]:
+    """The columns' names, without spaces and what stands in brackets; BadFile where they are not this format's."""
+    names = [cell.partition("(")[0].replace(" ", "").replace("_", "").lower() for cell in cells]
+    if not NEEDED <= set(names) <= KNOWN or len(set(names)) != len(names):
+        raise BadFile(Why.FILE_COLUMNS, number)
+    return names
 
 
-def base32(text: str) -> bytes:
-    """The bytes of base 32 in any case, with spaces or not; RefusedRow for anything else."""
-    compact = text.replace(" ", "").replace("-", "").rstrip("=").upper()
-    try:
-        return base64.b32decode(compact + "=" * (-len(compact) % 8))
-    except binascii.Error:
-        raise RefusedRow(Why.SEED_UNREADABLE) from None
+def token(number: int, columns: list[str], cells: list[str]) -> Row:
+    """The row's token; Unusable."""
+    if len(cells) > len(columns):
+        raise Unusable(Why.COLUMNS)
+    given = dict.fromkeys(KNOWN, "") | dict(zip(columns, cells, strict=False))
+    return Row(
+        number,
+        values.serial(given["serialnumber"]),
+        "totp",
+        values.seed_of_base32(given["secretkey"]),
+        algorithm=values.algorithm(given["hashfunction"] or "sha1"),
+        period=values.period(given["timeinterval"]),
+        owner=values.owner(given["upn"]),
+        model=values.model(given["manufacturer"], given["model"]),
+    )

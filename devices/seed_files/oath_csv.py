@@ -1,39 +1,41 @@
-"""OATH CSV: `serial, key (hex), totp|hotp, digits, period|counter [, sha1|sha256|sha512]`."""
+"""OATH CSV: `serial,key (hex),totp|hotp,digits,period|counter[,sha1|sha256|sha512]`, with or without a line of headings."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
-from devices.models import Kind
-from devices.seed_files.rows import BadRow, RefusedRow, Row, Secret, Why, algorithm_of, each, serial_of, whole
-from devices.seed_files.text import cells
+from devices.seed_files import values
+from devices.seed_files.lines import judged, table
+from devices.seed_files.rows import BadFile, BadRow, Row, Secret, Unusable, Why
 
-NAMES = ("serial", "serial number", "serialnumber", "serial no")
+SERIAL_HEADINGS = {"serial", "serial number", "serialnumber", "serial no", "serial no."}
+KEY_HEADINGS = ("key", "seed", "secret")
 
 
 def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
-    """A row for each line but the head."""
-    return each(((number, line) for number, line in cells(file) if line[0].lower() not in NAMES), row_of)
+    """The file's tokens; BadFile where its headings name other columns."""
+    first = True
+    for number, cells in table(file):
+        if isinstance(cells, Why):
+            yield BadRow(number, "", cells)
+        elif first and cells[0].strip().lower() in SERIAL_HEADINGS:
+            if len(cells) < 5 or not cells[1].strip().lower().startswith(KEY_HEADINGS):
+                raise BadFile(Why.FILE_COLUMNS, number)
+        else:
+            yield from judged(number, cells[0], partial(token, number, cells))
+        first = False
 
 
-def row_of(number: int, line: list[str]) -> Row:
-    """The token of this line."""
-    serial = serial_of(line[0])
-    if not 2 <= len(line) <= 6:
-        raise RefusedRow(Why.COLUMNS, serial)
-    _serial, key, kind, digits, moving, algorithm = [*line, "", "", "", ""][:6]
-    kind = kind.lower() or Kind.HOTP
-    try:
-        period = whole(moving, Why.PERIOD, 30) if kind == Kind.TOTP else 30
-        counter = whole(moving, Why.COUNTER) if kind == Kind.HOTP else 0
-        seed, length = hexadecimal(key), whole(digits, Why.DIGITS, 6)
-    except RefusedRow as refused:
-        raise RefusedRow(refused.why, serial) from None
-    return Row(number, serial, kind, seed, algorithm_of(algorithm), length, period, counter)
-
-
-def hexadecimal(text: str) -> bytes:
-    """The bytes of hex digits, spaces between them or not; RefusedRow for anything else."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise RefusedRow(Why.SEED_UNREADABLE) from None
+def token(number: int, cells: list[str]) -> Row:
+    """The row's token; Unusable."""
+    name = values.serial(cells[0])
+    if len(cells) not in (5, 6):
+        raise Unusable(Why.COLUMNS)
+    kind, seed = cells[2].strip().lower(), values.seed_of_hex(cells[1])
+    if kind not in ("totp", "hotp"):
+        raise Unusable(Why.TYPE)
+    digits = values.digits(cells[3])
+    algorithm = values.algorithm(cells[5] if len(cells) == 6 else "sha1")
+    if kind == "totp":
+        return Row(number, name, kind, seed, algorithm, digits, period=values.period(cells[4]))
+    return Row(number, name, kind, seed, algorithm, digits, counter=values.counter(cells[4]))

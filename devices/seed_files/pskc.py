@@ -1,173 +1,198 @@
-"""PSKC (RFC 6030): XML, read package by package by a parser that takes no document type, no entities, nothing from outside.
+"""PSKC containers (RFC 6030): HOTP, TOTP and YubiKey keys; plain, or encrypted with a pre-shared key, a passphrase or for a
+certificate.
 
-Encrypted values are checked by their MAC before they are opened (`devices.seed_files.pskc_keys`). A signature over the file is
-not verified: whom it is from is for the way to say on which it came. Packages that hold the PIN of another key are passed over.
+A signature on the container is not verified: whoever brings the file vouches for it. PIN keys are passed over, since the token
+checks its PIN by itself; where somebody else would have to, the row is refused. What a key policy says and we do not know
+forbids the use (section 5).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element  # elements only; bytes go through defusedxml
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from devices.seed_files import values
+from devices.seed_files.pskc_keys import Opener, opener
+from devices.seed_files.pskc_xml import PSKC, children
+from devices.seed_files.rows import BadFile, BadRow, Row, Secret, Unusable, Why
 
-from devices.models import Kind
-from devices.seed_files.elements import at, base64_of, local, text
-from devices.seed_files.pskc_keys import Keys
-from devices.seed_files.rows import BadFile, BadRow, RefusedRow, Row, Secret, Why, algorithm_of, each, serial_of, whole
-
-DEEPEST = 24  # elements inside each other; a package has about ten
-MOST_ELEMENTS = 500  # of one package; it has about thirty
-LONGEST_PART = 1024 * 1024  # bytes between two packages
-KINDS = {"hotp": Kind.HOTP, "totp": Kind.TOTP}
-POLICY = {"StartDate", "ExpiryDate", "PINPolicy", "KeyUsage"}
-WITHOUT_PIN = ("", "local")  # a PIN that the device itself asks for is no part of the code
-
-
-class Bounded:
-    """The file, as far as it goes on in parts of a bearable size."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.since = file, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; BadFile where a part has grown too large."""
-        data = self.file.read(min(size, 65536) if size >= 0 else 65536)
-        self.since += len(data)
-        if self.since > LONGEST_PART:
-            raise BadFile(Why.TOO_LARGE)
-        return data
+HOTP, TOTP, PIN, YUBIKEY = f"{PSKC}:hotp", f"{PSKC}:totp", f"{PSKC}:pin", "http://www.yubico.com/#yubikey-aes"
+POLICIES = {"StartDate", "ExpiryDate", "KeyUsage", "PINPolicy"}  # NumberOfTransactions we cannot keep to
+PIN_ATTRIBUTES = {"PINKeyId", "PINUsageMode", "MaxFailedAttempts", "MinLength", "MaxLength", "PINEncoding"}
+DATE = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?\Z")
+UID = re.compile(r"(?:\A|,)\s*UID=([^,]+)", re.IGNORECASE)
+CN = re.compile(r"(?:\A|,)\s*CN=([^,]+)", re.IGNORECASE)
 
 
 def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
-    """A row for each package, in flat memory; BadFile for XML that is broken or unsafe, and where the key does not fit."""
-    keys = Keys(secret)
-    return each(enumerate(packages(file, keys), 1), lambda number, package: row_of(number, package, keys))
+    """The container's tokens, numbered by their packages from 1; BadFile."""
+    header: dict[str, Element] = {}
+    keys: Opener | None = None
+    number = 0
+    for child in children(file):
+        if child.tag in ("EncryptionKey", "MACMethod"):
+            if number or child.tag in header:  # the schema has one of each, before the packages
+                raise BadFile(Why.FILE_NOT_PSKC)
+            header[child.tag] = child
+        elif child.tag == "KeyPackage":
+            if not number:
+                keys = opener(header.get("EncryptionKey"), header.get("MACMethod"), secret)
+            number += 1
+            yield from package(number, child, keys)
 
 
-def packages(file: BinaryIO, keys: Keys) -> Iterator[Element]:
-    """Each KeyPackage; `keys` learns meanwhile what the file says of its keys."""
-    bounded = Bounded(file)
+def package(number: int, element: Element, keys: Opener | None) -> Iterator[Row | BadRow]:
+    """The package's token, nothing for a PIN, or its refusal."""
+    found = element.findall("Key")
+    name = element.findtext("DeviceInfo/SerialNo", "").strip() or (found[0].get("Id", "") if found else "")
     try:
-        yield from _packages(bounded, keys)
-    except DefusedXmlException:
-        raise BadFile(Why.XML_UNSAFE) from None
-    except (ParseError, UnicodeError, LookupError, RecursionError):
-        raise BadFile(Why.XML) from None
+        if len(found) != 1:
+            raise Unusable(Why.SEED_MISSING if not found else Why.MALFORMED)
+        if found[0].get("Algorithm") != PIN:
+            yield token(number, name, element, found[0], keys)
+    except Unusable as bad:
+        yield BadRow(number, values.shown(name), bad.reason)
 
 
-def _packages(bounded: Bounded, keys: Keys) -> Iterator[Element]:
-    path: list[Element] = []
-    count = 0
-    for event, element in iterparse(bounded, ("start", "end"), forbid_dtd=True):
-        if event == "start":
-            path.append(element)
-            count += 1
-            if len(path) > DEEPEST or count > MOST_ELEMENTS:
-                raise BadFile(Why.TOO_LARGE)
-            if len(path) == 1 and (local(element) != "KeyContainer" or element.get("Version", "1.0") not in ("1", "1.0")):
-                raise BadFile(Why.VERSION if local(element) == "KeyContainer" else Why.FORMAT)
-            continue
-        path.pop()
-        if len(path) != 1:
-            continue
-        name = local(element)
-        if name == "KeyPackage":
-            yield element
-        elif name in ("EncryptionKey", "MACMethod"):
-            keys.learn(name, element)
-        # What was read is let go, by the file's element too: memory stays flat.
-        path[0].clear()
-        bounded.since = count = 0
-
-
-def row_of(number: int, package: Element, keys: Keys) -> Row | None:
-    """The token of this package; None for the PIN of another. RefusedRow says why not."""
-    key = at(package, "Key")
-    key = package if key is None else key
-    serial = serial_of(text(package, "DeviceInfo", "SerialNo") or key.get("Id", ""))
-    name = re.split("[:#]", key.get("Algorithm", "").strip().lower())[-1]
-    if name == "pin":
-        return None
-    try:
-        return token(number, serial, name, package, key, keys)
-    except RefusedRow as refused:
-        raise RefusedRow(refused.why, serial) from None
-
-
-def token(number: int, serial: str, name: str, package: Element, key: Element, keys: Keys) -> Row:
-    """The same, by its algorithm's name."""
-    kind = KINDS.get(name)
-    if kind is None or at(key, "AlgorithmParameters", "ChallengeFormat") is not None:
-        raise RefusedRow(Why.TYPE)
-    form = at(key, "AlgorithmParameters", "ResponseFormat")
-    said: dict[str, str] = {} if form is None else dict(form.attrib)
-    check = said.get("CheckDigits", said.get("CheckDigit", "false")).lower()
-    if said.get("Encoding", "DECIMAL").upper() != "DECIMAL" or check not in ("false", "0"):
-        raise RefusedRow(Why.DIGITS)
-    begins, ends = policy(package, key)
-    maker, model = text(package, "DeviceInfo", "Manufacturer"), text(package, "DeviceInfo", "Model")
-    owner = text(key, "UserId") or text(package, "DeviceInfo", "UserId")
+def token(number: int, name: str, element: Element, key: Element, keys: Opener | None) -> Row:
+    """The package's token; Unusable. Where it names no device, the key's id is the serial."""
+    serial = values.serial(name)
+    algorithm = key.get("Algorithm", "")
+    if algorithm not in (HOTP, TOTP, YUBIKEY):
+        raise Unusable(Why.TYPE)
+    check_policy(key.find("Policy"))
+    begin, end = dates(element.find("DeviceInfo"), key.find("Policy"))
+    model = values.model(element.findtext("DeviceInfo/Manufacturer", ""), element.findtext("DeviceInfo/Model", ""))
+    seed = secret_of(key, keys)
+    if algorithm == YUBIKEY:
+        public_id, seed = yubikey(key, seed)
+        return Row(number, serial, "yubiotp", seed, model=model, valid_from=begin, valid_until=end, public_id=public_id)
+    is_totp = algorithm == TOTP
     return Row(
         number,
         serial,
-        kind,
-        keys.value(at(key, "Data", "Secret"), plain=base64_of) or b"",
-        algorithm_of(text(key, "AlgorithmParameters", "Suite")),
-        whole(said.get("Length", ""), Why.DIGITS, 6),
-        number_in(keys, at(key, "Data", "TimeInterval"), Why.PERIOD, 30),
-        number_in(keys, at(key, "Data", "Counter"), Why.COUNTER, 0),
-        owner_of(owner),
-        " ".join(filter(None, (maker, model)))[:100],
-        valid_from=begins,
-        valid_until=ends,
+        "totp" if is_totp else "hotp",
+        seed,
+        algorithm=values.algorithm(key.findtext("AlgorithmParameters/Suite", "") or "sha1"),
+        digits=digits_of(key.find("AlgorithmParameters/ResponseFormat")),
+        period=number_of(key, "TimeInterval", keys, values.period, 30) if is_totp else 30,
+        counter=0 if is_totp else number_of(key, "Counter", keys, values.counter, 0),
+        drift=clock_of(key, keys) if is_totp else 0,
+        owner=person(key.findtext("UserId", "")),
+        model=model,
+        valid_from=begin,
+        valid_until=end,
     )
 
 
-def number_in(keys: Keys, holder: Element | None, why: Why, default: int) -> int:
-    """The number in this element, plain or encrypted (then bytes, the highest first)."""
-    value = keys.value(holder, plain=lambda said: whole(said, why, default))
-    return int.from_bytes(value[:8], "big") if isinstance(value, bytes) else default if value is None else value
+def secret_of(key: Element, keys: Opener | None) -> bytes:
+    """The key's bytes; Unusable, also where the file has only a reference to a key (figure 4)."""
+    data = key.find("Data/Secret")
+    found = None if data is None else value_of(data, keys)
+    if not found:
+        raise Unusable(Why.SEED_MISSING)
+    return base64_bytes(found) if isinstance(found, str) else found
 
 
-def policy(package: Element, key: Element) -> tuple[datetime | None, datetime | None]:
-    """From when and until when the token may be used; RefusedRow where its policy allows no one-time passwords, or says what
-    is not known here (RFC 6030 section 5: then it must not be used)."""
-    found = at(key, "Policy")
-    told: list[Element] = [] if found is None else list(found)
-    if {local(part) for part in told} - POLICY:
-        raise RefusedRow(Why.POLICY)
-    uses = [(part.text or "").strip().upper() for part in told if local(part) == "KeyUsage"]
-    if uses and "OTP" not in uses:
-        raise RefusedRow(Why.USAGE)
-    if any(local(part) == "PINPolicy" and part.get("PINUsageMode", "").lower() not in WITHOUT_PIN for part in told):
-        raise RefusedRow(Why.PIN)
-    info = at(package, "DeviceInfo")
-    both = [*told, *([] if info is None else info)]
-    begins = [date_of(part) for part in both if local(part) == "StartDate"]
-    ends = [date_of(part) for part in both if local(part) == "ExpiryDate"]
-    return max(begins, default=None), min(ends, default=None)
+def base64_bytes(text: str) -> bytes:
+    """The bytes of a plain key."""
+    return values.base64_bytes(text, Why.SEED_NOT_BASE64)
 
 
-def date_of(element: Element) -> datetime:
-    """An xsd:dateTime, in UTC where it names no zone; RefusedRow for anything else."""
-    said = (element.text or "").strip()
+def value_of(data: Element, keys: Opener | None) -> str | bytes | None:
+    """A plain value as its text, an encrypted one decrypted, None for neither. Not both: which would be true?"""
+    plain, encrypted = data.find("PlainValue"), data.find("EncryptedValue")
+    if plain is not None and encrypted is not None:
+        raise Unusable(Why.MALFORMED)
+    if encrypted is None:
+        return None if plain is None else (plain.text or "").strip()
+    if keys is None:
+        raise Unusable(Why.NOT_OPENED)
+    return keys.open(encrypted, data.findtext("ValueMAC"))
+
+
+def number_of(key: Element, name: str, keys: Opener | None, judge: Callable[[str], int], usual: int) -> int:
+    """The number in the key's Data, `usual` if there is none; encrypted it is ASCII digits or big-endian bytes."""
+    data = key.find(f"Data/{name}")
+    found = None if data is None else value_of(data, keys)
+    if found is None:
+        return usual
+    if isinstance(found, bytes):
+        found = found.decode() if found.isdigit() else str(int.from_bytes(found[:16], "big"))
+    return judge(found)
+
+
+def clock_of(key: Element, keys: Opener | None) -> int:
+    """The drift in periods; Unusable where the clock begins elsewhere than in 1970."""
+    if number_of(key, "Time", keys, drift, 0) != 0:
+        raise Unusable(Why.CLOCK)
+    return number_of(key, "TimeDrift", keys, drift, 0)
+
+
+def drift(text: str) -> int:
+    """Periods to either side, as far as a token can be lined up."""
+    if not re.fullmatch(r"-?[0-9]{1,4}", text) or abs(int(text)) > values.MOST_DRIFT:
+        raise Unusable(Why.CLOCK)
+    return int(text)
+
+
+def digits_of(response: Element | None) -> int:
+    """The codes' length; Unusable unless they are decimal and have no check digit."""
+    if response is None:
+        return 6
+    if response.get("Encoding") != "DECIMAL" or response.get("CheckDigits", "false").strip() not in ("false", "0"):
+        raise Unusable(Why.ENCODING)
+    return values.digits(response.get("Length", ""))
+
+
+def check_policy(policy: Element | None) -> None:
+    """The key may be used for one-time passwords by somebody who checks no PIN; Unusable."""
+    if policy is None:
+        return
+    if {child.tag for child in policy} - POLICIES:
+        raise Unusable(Why.POLICY)
+    usages = [(usage.text or "").strip() for usage in policy.findall("KeyUsage")]
+    if usages and "OTP" not in usages:
+        raise Unusable(Why.KEY_USAGE)
+    for pin in policy.findall("PINPolicy"):
+        if len(pin) or set(pin.keys()) - PIN_ATTRIBUTES:
+            raise Unusable(Why.POLICY)
+        if pin.get("PINUsageMode", "Local") != "Local":
+            raise Unusable(Why.PIN_POLICY)
+
+
+def dates(*places: Element | None) -> tuple[datetime | None, datetime | None]:
+    """When the use begins and ends: the latest beginning and the earliest end of those that are given."""
+    begins, ends = (
+        [moment(found) for place in places if place is not None and (found := place.findtext(name)) is not None]
+        for name in ("StartDate", "ExpiryDate")
+    )
+    begin, end = max(begins, default=None), min(ends, default=None)
+    if begin and end and end <= begin:
+        raise Unusable(Why.DATES)
+    return begin, end
+
+
+def moment(text: str) -> datetime:
+    """An XML date with time; in UTC where it names no zone, as RFC 6030 wants it."""
+    if not DATE.match(text.strip()):
+        raise Unusable(Why.DATES)
     try:
-        if len(said) > 40:
-            raise ValueError
-        moment = datetime.fromisoformat(said)
-        if not 1970 <= moment.year <= 9000:  # what no database or time zone trips over
-            raise ValueError
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except ValueError:
-        raise RefusedRow(Why.DATE) from None
+        found = datetime.fromisoformat(text.strip())
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Unusable(Why.DATES) from None
 
 
-def owner_of(said: str) -> str:
-    """The name in a distinguished name's UID or CN, or the text itself; nothing where the name is of something else."""
-    if "=" not in said:
-        return said
-    found = re.search(r"(?i)(?:^|,)\s*(?:UID|CN)\s*=\s*([^,]+)", said)
-    return found[1].strip() if found else ""
+def person(text: str) -> str:
+    """Whose the key is: the UID of a distinguished name (RFC 4514), or the text as it is."""
+    found = UID.search(text)
+    return values.owner(found[1] if found else text)
+
+
+def yubikey(key: Element, seed: bytes) -> tuple[str, bytes]:
+    """Public id and secret, from a user id `CN=<public id>, UID=<private id>` (draft-josefsson-keyprov-pskc-yubikey)."""
+    text = key.findtext("UserId", "")
+    public_id, private_id = CN.search(text), UID.search(text)
+    return values.public_id(public_id[1] if public_id else ""), values.yubikey_secret(private_id[1] if private_id else "", seed)

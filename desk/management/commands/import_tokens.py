@@ -1,129 +1,156 @@
-"""`manage.py import_tokens`: a seed file into the stock."""
+"""`manage.py import_tokens`: hardware tokens from the factory's seed file."""
 
-import functools
 import json
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from accounts import handing_out
+from accounts.enrolment import MOST_DEVICES
 from accounts.models import User
-from devices import seed_files
-from devices.seed_files.rows import BadFile, Secret, Why
-from devices.stock import Report, import_file
+from accounts.models.user import NAME_LENGTH, normalised
+from audit.events import OPERATOR
+from devices import seed_files, stock
+from devices.lifecycle import State
+from devices.models import Device
+from devices.seed_files import BadFile, BadRow, Secret, Why
+from mfa_site.client import Client
+from mfa_site.errors import Refused
 
-KEY_BYTES = (16, 24, 32)
+HERE = Client("", "", "")
+SECRETS = ("key_file", "passphrase_file", "private_key_file")
+LONGEST_SECRET = 2**16  # bytes
 
 
 class Command(BaseCommand):
-    """Imports all of a file or nothing of it, and says why. Exit 1: refused, nothing kept; 2: wrong usage."""
+    """Imports a whole file or nothing of it."""
 
     help = (
-        "Import a seed file of hardware tokens: OATH CSV, PSKC, Yubico CSV, Entra CSV or otpauth URIs. "
-        "Example: manage.py import_tokens tokens.xml --key-file transport_key --dry-run"
+        "Import hardware tokens from a seed file, all of it or nothing. "
+        "Example: manage.py import_tokens tokens.xml --key-file transport.key --dry-run"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file")
-        parser.add_argument("--format", choices=seed_files.FORMATS, help="where it is not recognised")
-        secrets = parser.add_mutually_exclusive_group()
-        secrets.add_argument("--key-file", help="the pre-shared key: hex digits in a file, or - for standard input")
-        secrets.add_argument("--passphrase-file", help="the passphrase: one line in a file, or - for standard input")
-        secrets.add_argument("--private-key-file", help="the private key of the certificate, in PEM without a passphrase")
-        parser.add_argument("--dry-run", action="store_true", help="only tell what would be imported and refused")
+        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("--format", choices=list(seed_files.FORMATS), help="without it, what the file begins with tells")
+        secret = parser.add_mutually_exclusive_group()
+        secret.add_argument("--key-file", metavar="F", help="pre-shared AES key in hexadecimal; - for standard input")
+        secret.add_argument("--passphrase-file", metavar="F", help="passphrase in one line; - for standard input")
+        secret.add_argument("--private-key-file", metavar="F", help="RSA private key in PEM; - for standard input")
+        parser.add_argument("--dry-run", action="store_true", help="judge everything and change nothing")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        secret = secret_of(options)
+        secret = secret_from(options)
         try:
-            with Path(options["file"]).open("rb") as file:
-                report = self.report(file, secret, options)
+            file = Path(options["file"]).open("rb")  # noqa: SIM115  # closed below
+            file.seek(0)
         except OSError as error:
             raise CommandError(f"The file cannot be read: {error.strerror}.", returncode=2) from None
-        except BadFile as refused:
-            if options["json"]:
-                self.stdout.write(json.dumps({"batch": None, "accepted": 0, "refused": [], "error": str(refused.why.sentence)}))
-            raise CommandError(str(refused.why.sentence)) from None
-        self.tell(report, options)
+        with file:
+            try:
+                report = imported(file, options["format"], secret, options["dry_run"])
+            except BadFile as bad:
+                self.fail(options, [BadRow(bad.number, "", bad.reason)])
         if report.refused:
-            raise CommandError(f"{len(report.refused)} rows are refused; nothing was kept.")
-
-    def report(self, file: BinaryIO, secret: Secret, options: dict[str, Any]) -> Report:
-        """What became of the file, with a bar on a terminal meanwhile."""
-        size = file.seek(0, 2)
-        if size > seed_files.LONGEST_FILE:
-            raise BadFile(Why.TOO_LARGE)
-        file.seek(0)
-        format = options["format"] or seed_files.detect(file.read(seed_files.HEAD))
-        with tqdm(total=size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-            def progress(count: int) -> None:
-                if count % 100 == 0:
-                    bar.set_postfix_str(f"{count} tokens", refresh=False)
-                    bar.update(file.tell() - bar.n)
-
-            dry_run, now = options["dry_run"], timezone.now()
-            return import_file(file, format, secret, owner_of=owner_of(), now=now, dry_run=dry_run, progress=progress)
-
-    def tell(self, report: Report, options: dict[str, Any]) -> None:
-        """Every refused row and why, and how many there are; nothing of a seed."""
-        refused = [{"row": row.number, "serial": row.serial, "reason": str(row.why.sentence)} for row in report.refused]
-        kept = not refused and not options["dry_run"]
+            self.fail(options, report.refused)
         if options["json"]:
-            batch = str(report.batch) if kept else None
-            self.stdout.write(json.dumps({"batch": batch, "accepted": report.accepted, "refused": refused}, indent=1))
-            return
-        for row in refused:
-            self.stdout.write(f"row {row['row']}, serial {row['serial'] or '-'}: {row['reason']}")
-        what = "imported" if kept else "good"
-        self.stdout.write(f"{report.accepted} tokens are {what} ({report.format}).{' Nothing was kept.' if not kept else ''}")
+            found = {"batch": str(report.batch), "format": report.file_format, "sha256": report.digest}
+            self.stdout.write(json.dumps({**found, "dry_run": options["dry_run"], "accepted": report.accepted, "refused": []}))
+        elif options["dry_run"]:
+            self.stdout.write(f"{report.accepted} tokens could be imported. Nothing was changed.")
+        else:
+            self.stdout.write(f"{report.accepted} tokens imported, batch {report.batch}.")
+
+    def fail(self, options: dict[str, Any], refused: list[BadRow]) -> None:
+        """Every refused row is named, and the exit code is 1."""
+        if options["json"]:
+            told = [
+                {"row": row.number, "serial": row.serial, "reason": row.reason.name.lower(), "detail": str(row.reason.sentence)}
+                for row in refused
+            ]
+            self.stdout.write(json.dumps({"dry_run": options["dry_run"], "accepted": 0, "refused": told}))
+        else:
+            for row in refused:
+                place = " ".join(
+                    filter(None, [f"Row {row.number}" if row.number else "File", row.serial and f"({row.serial})"])
+                )
+                self.stderr.write(f"{place}: {row.reason.sentence}")
+        rows = "The file was" if refused[0].number == 0 else f"{len(refused)} rows were" if len(refused) > 1 else "1 row was"
+        raise CommandError(f"{rows} refused; nothing was kept.")
 
 
-def secret_of(options: dict[str, Any]) -> Secret:
-    """The key from its file; CommandError, without anything of it, for what is none."""
-    if path := options["key_file"]:
-        try:
-            key = bytes.fromhex(text_of(path))
-        except ValueError:
-            key = b""
-        if len(key) not in KEY_BYTES:
-            raise CommandError("The key file holds 32, 48 or 64 hex digits.", returncode=2)
-        return Secret(key=key)
-    if path := options["passphrase_file"]:
-        return Secret(passphrase=text_of(path).encode())
-    if path := options["private_key_file"]:
-        try:
-            loaded = load_pem_private_key(text_of(path).encode(), None)
-        except (ValueError, TypeError):
-            loaded = None
-        if not isinstance(loaded, RSAPrivateKey):
-            raise CommandError("The private key file holds an RSA key in PEM, without a passphrase.", returncode=2)
-        return Secret(private_key=loaded)
-    return Secret()
+def imported(file: BinaryIO, file_format: str | None, secret: Secret, dry_run: bool) -> stock.Report:
+    """What became of the file, with a bar on a terminal meanwhile; BadFile."""
+    found = file_format or seed_files.detect(file.read(seed_files.HEAD))
+    total = file.seek(0, 2) * (1 if dry_run else 2)
+    with tqdm(total=total, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
+        return stock.import_file(
+            file,
+            found,
+            secret,
+            dry_run=dry_run,
+            batch=uuid4(),
+            owner_of=People().find,
+            hand_out=hand_out,
+            now=timezone.now(),
+            progress=lambda position: bar.update(position - bar.n),
+        )
 
 
-def text_of(path: str) -> str:
-    """What the file holds, or standard input, without the end of its line."""
+class People:
+    """Finds those that a file names, and counts whom it gives how many devices."""
+
+    def __init__(self) -> None:
+        self.room: dict[int, int] = {}
+
+    def find(self, name: str) -> int | None:
+        """The key of the one active person of this name or mail address who may have one device more; it is counted."""
+        if len(name) > NAME_LENGTH:
+            return None
+        active = User.objects.filter(is_active=True)
+        found = list(active.filter(username_key=normalised(name)).values_list("pk", flat=True))
+        found = found or list(active.filter(email__iexact=name).values_list("pk", flat=True)[:2])
+        if len(found) != 1:
+            return None
+        person = found[0]
+        if person not in self.room:
+            self.room[person] = MOST_DEVICES - Device.objects.filter(user=person).exclude(state=State.RETIRED).count()
+        self.room[person] -= 1
+        return person if self.room[person] >= 0 else None
+
+
+def hand_out(device: Device, person: int) -> None:
+    """The token in stock is the person's; BadFile if they cannot have it any more."""
     try:
-        return (sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        raise CommandError("The file with the key cannot be read.", returncode=2) from None
+        handing_out.hand_out(device, User.objects.get(pk=person), HERE, actor=OPERATOR)
+    except (Refused, User.DoesNotExist):
+        raise BadFile(Why.FILE_CHANGED) from None
 
 
-def owner_of() -> Any:
-    """Finds people by name, else by a mail address that only one of them has; remembers whom it has found."""
-
-    @functools.lru_cache(maxsize=100_000)
-    def found(name: str) -> int | None:
-        person = User.objects.named(name)
-        if person is not None:
-            return person.pk
-        ids = list(User.objects.filter(email__iexact=name).values_list("pk", flat=True)[:2])
-        return ids[0] if len(ids) == 1 else None
-
-    return found
+def secret_from(options: dict[str, Any]) -> Secret:
+    """What the file named for it has; CommandError if it cannot be read. It never comes from the command line."""
+    name = next((name for name in SECRETS if options[name]), None)
+    if name is None:
+        return Secret()
+    try:
+        raw = (
+            sys.stdin.buffer.read(LONGEST_SECRET) if options[name] == "-" else Path(options[name]).read_bytes()[:LONGEST_SECRET]
+        )
+        if name == "private_key_file":
+            return Secret(private_key=raw)
+        text = raw.decode()
+    except OSError as error:
+        raise CommandError(f"The key file cannot be read: {error.strerror}.", returncode=2) from None
+    except UnicodeDecodeError:
+        raise CommandError("The key file is not text.", returncode=2) from None
+    return (
+        Secret(key="".join(text.split()))
+        if name == "key_file"
+        else Secret(passphrase=text.removesuffix("\n").removesuffix("\r"))
+    )
