@@ -73,6 +73,8 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.CODE_LENGTH:
         entered = ngettext("You entered %(given)d digit.", "You entered %(given)d digits.", facts["given"])
         return gettext("The code has %(digits)d digits.") % facts + " " + entered % facts
+    if refused.reason is Reason.CODE_WRONG and facts.get("touch"):
+        return gettext("That is not a code of “%(device)s”. Touch it again.") % facts
     if refused.reason is Reason.CODE_WRONG and not facts.get("seconds"):
         return gettext("That is not the next code of “%(device)s”. Press the button once more and enter what it shows.") % facts
     if refused.reason is Reason.CODE_OUT_OF_SYNC:

@@ -12,7 +12,8 @@ CRC_RESIDUE = 0xF0B8
 
 def parts(answer: str) -> tuple[str, str]:
     """The public id and the encrypted part, in small modhex letters; Refused CODE_NO_YUBICO_OTP for anything else."""
-    found = OTP.match(answer.strip().lower()) if len(answer) <= 200 else None
+    # ASCII first: the Kelvin sign becomes a k by `lower`.
+    found = OTP.match(answer.strip().lower()) if len(answer) <= 200 and answer.isascii() else None
     if found is None:
         raise Refused(Reason.CODE_NO_YUBICO_OTP)
     return found[1], found[2]

@@ -59,7 +59,7 @@ def test_what_is_not_the_keys_own_is_told_apart() -> None:
     assert refused(published("00" * 6 + KEY), PUBLIC_ID + TYPED) is Reason.CODE_WRONG, "another private id"
     assert refused(published(PRIVATE_ID + "00" * 16), PUBLIC_ID + TYPED) is Reason.CODE_WRONG, "another AES key"
     near = (TYPED, PUBLIC_ID + TYPED[:-1], PUBLIC_ID + TYPED + "c", PUBLIC_ID + "a" * 32)
-    for typed in ("", "123456", *near, "ｃ" * 44, "c" * 10**6):
+    for typed in ("", "123456", *near, "ｃ" * 44, "c" * 10**6, (PUBLIC_ID + TYPED).replace("k", "\u212a")):
         assert refused(published(), typed) is Reason.CODE_NO_YUBICO_OTP, typed[:50]
     used = published()
     used.counter = USAGE << 8 | SESSION
@@ -208,6 +208,15 @@ def test_an_answer_that_does_not_count_is_as_if_the_server_were_away(
     assert (row.failures, row.held_until) == (0, None), "nothing was counted"
     server.spoil = lambda said: None
     assert api.answer(handle, row, key.next()).status_code == 200, "and it goes on by itself"
+
+
+def test_a_bad_code_is_wrong_also_as_yubicos_own_server_says_it(server: ValidationServer, key: YubiKey, alice: Person) -> None:
+    row, api = enrolled(alice, key), Api()
+    server.spoil = signed(server, otp=None, nonce=None)
+    answer = api.answer(api.start(alice), row, key.device.public_id + "c" * 32)
+    assert code_of(answer) == (401, "wrong_answer"), "without the OTP and the nonce, but signed"
+    row.refresh_from_db()
+    assert row.failures == 1
 
 
 def raw(data: bytes) -> Any:

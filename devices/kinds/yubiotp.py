@@ -101,7 +101,7 @@ def _judge(secret: bytes, encrypted: str) -> int:
     # The format is one block without a mode (Yubico's OTP specification, 2.4): ECB of a single block.
     block = Cipher(AES(key), ECB()).decryptor().update(yubico.from_modhex(encrypted))  # noqa: S305
     if yubico.crc(block) != yubico.CRC_RESIDUE or not hmac.compare_digest(block[:PRIVATE_ID], private_id):
-        raise Refused(Reason.CODE_WRONG, seconds=0)
+        raise Refused(Reason.CODE_WRONG, touch=True)
     # Private id, usage counter, time, session counter, random, CRC; low byte first.
     usage, session = int.from_bytes(block[6:8], "little") & 0x7FFF, block[11]
     return usage << 8 | session
