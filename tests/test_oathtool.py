@@ -1,4 +1,4 @@
-"""oathtool, an OATH implementation that shares nothing with ours, drives tokens through sign-in over the API."""
+"""oathtool, an OATH implementation that shares nothing with ours, drives tokens through sign-in over pages and API."""
 
 import shutil
 import subprocess
@@ -10,6 +10,7 @@ from django.utils import timezone
 from devices.models import Device, Kind
 from tests.authenticators import new_device
 from tests.conftest import Api, Person, code_of, make_person
+from tests.test_pages import Browser
 
 pytestmark = [
     pytest.mark.django_db,
@@ -109,3 +110,26 @@ def test_a_token_in_stock_is_claimed(alice: Person, kind: Kind) -> None:
     api = Api(Api().sign_in(alice)["access_token"])
     claimed = api.post("devices", {"kind": kind, "serial": "stock-1", "answers": codes})
     assert claimed.status_code == 201 and claimed.json()["device"]["serial"] == "STOCK-1"
+
+
+# ---- in pages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("digits", [6, 8])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("kind", [Kind.TOTP, Kind.HOTP])
+def test_a_token_signs_in_through_the_pages_and_is_lined_up_there(kind: Kind, algorithm: str, digits: int) -> None:
+    person = make_person()
+    row = token_of(person, kind, algorithm=algorithm, digits=digits)
+    browser = Browser().password(person)
+    assert f"{digits} digits" in browser.text
+    browser.send(code=(at_step(row) if kind == Kind.TOTP else at_counter(row, 0))[0])
+    assert browser.at == "/account/"
+    # A clock that is an hour slow until it is set; a button that was pressed in a pocket.
+    if kind == Kind.TOTP:
+        Device.objects.update(drift=0, counter=-1)
+    first, second = at_step(row, -70, window=1) if kind == Kind.TOTP else at_counter(row, 60, window=1)
+    browser = Browser().password(person).send(code=first)
+    assert browser.status == 401 and 'name="next_code"' in browser.text
+    assert ("behind" if kind == Kind.TOTP else "pressed many times") in browser.text
+    assert browser.send(code=first, next_code=second).at == "/account/"
