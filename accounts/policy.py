@@ -38,8 +38,11 @@ def is_strong(device: Device) -> bool:
 
 
 def has_strong(user: User) -> bool:
-    """Whether the person could prove more than the weakest, recovery codes left out."""
-    return any(not kinds.module(row.kind).STANDS_IN for row in strong_of(Device.of(user.pk)))
+    """Whether the person has what proves more than the weakest, recovery codes left out.
+
+    A device that rests or is switched off counts: whoever knows the password can bring that about by wrong answers.
+    """
+    return any(is_strong(row) and not kinds.module(row.kind).STANDS_IN for row in Device.of(user.pk))
 
 
 def strong_of(devices: Iterable[Device]) -> list[Device]:

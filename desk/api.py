@@ -114,7 +114,9 @@ def assign(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/assign`: the token in stock is the person's."""
     user = administrator(request, "devices.change_device")
     given, row = api.body(request, {"user": str}), device(uuid)
-    handing_out.hand_out(row, somebody(shapes.uuid(given["user"])), client(request), actor=user.uuid)
+    holder = somebody(shapes.uuid(given["user"]))
+    refuse_higher(user, holder)  # or whoever reads its codes has the second factor of a superuser
+    handing_out.hand_out(row, holder, client(request), actor=user.uuid)
     return api.answer(shape(row))
 
 

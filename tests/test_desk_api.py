@@ -148,6 +148,9 @@ def test_nobody_issues_himself_a_code_and_only_superusers_touch_other_administra
 
     helper.user.user_permissions.set(Permission.objects.filter(codename__in=["add_device", "change_device"]))
     assert code_of(api.post(f"admin/users/{me.uuid}/temporary-codes", why)) == (403, "not_permitted"), "a superuser"
+    handed = api.post(f"admin/devices/{row.uuid}/assign", {"user": str(me.uuid)})
+    assert code_of(handed) == (403, "not_permitted"), "a token whose codes the helper can read off"
+    assert Device.objects.get(pk=row.pk).state == State.IN_STOCK
     assert api.post(f"admin/users/{ada.user.uuid}/temporary-codes", why).status_code == 201
 
 
