@@ -343,7 +343,10 @@ def test_wrong_answers_to_a_stronger_device_do_not_open_the_account_to_the_mailb
         api.answer(api.start(person), person.app, person.wrong_code())
         Device.objects.filter(pk=person.app.pk).update(paused_until=None, held_until=None)
     assert Device.objects.get(pk=person.app.pk).is_disabled
-    assert code_of(by_mail(person, "token").post("devices", {"kind": "totp"})) == (401, "step_up_needed")
+    browser = by_mail(person, "session")
+    assert code_of(browser.post("devices", {"kind": "totp"})) == (401, "step_up_needed")
+    page = browser.client.get("/account/devices/add/", follow=True)
+    assert page.status_code == 403 and "Ask your administrator for a temporary code." in page.content.decode()
 
 
 def test_a_step_up_by_mail_makes_a_strong_session_a_weak_one(office: PostOffice) -> None:

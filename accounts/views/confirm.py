@@ -56,6 +56,9 @@ def nothing_stronger(request: HttpRequest) -> HttpResponse:
         "You signed in with a code that opens only what it takes to add a device. Add one, then sign in with it."
     )
     context |= {"button": _("Add a device"), "on": reverse("add-device")}
+    if policy.has_strong(person(request)):  # switched off: then a weak code adds nothing
+        context["sentence"] = _("Your stronger device was switched off. Ask your administrator for a temporary code.")
+        context |= {"button": _("Your account"), "on": reverse("account")}
     return render(request, "accounts/over.html", context, status=403)
 
 
