@@ -137,7 +137,7 @@ def _judge(
                 if claimed.user_id and person:
                     answering.rest(claimed, person, client, now)
                 else:
-                    claimed.pause_after_wrong(now)  # nobody's yet: nobody is told
+                    claimed.pause_in_stock(now)  # nobody's yet: nobody is told
                 who = {"person": person, "actor": actor, "device": claimed.uuid}
                 record("answer_refused", client=client, **who, reason=refused.reason.name)
             if wrong:

@@ -473,3 +473,17 @@ def test_a_lost_token_that_is_removed_does_not_come_back_to_the_stock() -> None:
     assert bearer.call("DELETE", f"devices/{row.uuid}").status_code == 204
     row.refresh_from_db()
     assert (row.state, row.user_id, row.secret) == ("retired", ada.user.pk, "")
+
+
+def test_guesses_at_a_serial_never_switch_the_token_off() -> None:
+    held = make_token("hotp", serial="ST-1")
+    for number in range(60):
+        Device.objects.filter(pk=held.device.pk).update(paused_until=None, held_until=None)
+        if number % 9 == 0:
+            guesser = Api(Api().sign_in(make_person("totp"))["access_token"])
+        wrong = guesser.post("devices", {"kind": "hotp", "serial": "ST-1", "answers": ["000000", "000001"]})
+        assert code_of(wrong) == (401, "wrong_answer")
+    Device.objects.filter(pk=held.device.pk).update(paused_until=None, held_until=None)
+    owner = Api(Api().sign_in(make_person("totp"))["access_token"])
+    claimed = owner.post("devices", {"kind": "hotp", "serial": "ST-1", "answers": held.two()})
+    assert claimed.status_code == 201, claimed.content

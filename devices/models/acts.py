@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
 PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
 PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
+STOCK_FAILURES = 10  # no more are kept: the longest pause between guesses at 20 digits is enough
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
 HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 
@@ -87,6 +88,11 @@ class Acts(OtpDevice):
         type(self).objects.filter(still, pk=self.pk).update(paused_until=now + pause, held_until=None)
         return pause
 
+    def pause_in_stock(self, now: datetime) -> None:
+        """The same for a token that is nobody's: it rests, but guesses of its serial never switch it off for its later owner."""
+        self.pause_after_wrong(now)
+        type(self).objects.filter(pk=self.pk, user=None, failures__gt=STOCK_FAILURES).update(failures=STOCK_FAILURES)
+
     def spend(self, proof: "Proof", now: datetime) -> bool:
         """The proof's moving factor is used up and the failures forgotten; False if it was used already.
 
@@ -143,7 +149,7 @@ class Acts(OtpDevice):
     def hand_out(self, user_id: int, name: str) -> bool:
         """A token in stock is the person's, to be tried; False if somebody else has it by now."""
         free = type(self).objects.filter(pk=self.pk, state=State.IN_STOCK, user_id=None)
-        won: bool = free.update(state=State.ASSIGNED, user_id=user_id, name=name) == 1
+        won: bool = free.update(state=State.ASSIGNED, user_id=user_id, name=name, failures=0, paused_until=None) == 1
         if won:
             self.state, self.user_id, self.name = State.ASSIGNED, user_id, name
         return won
