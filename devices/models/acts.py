@@ -89,9 +89,10 @@ class Acts(OtpDevice):
         return pause
 
     def pause_in_stock(self, now: datetime) -> None:
-        """The same for a token that is nobody's: it rests, but guesses of its serial never switch it off for its later owner."""
+        """The same for a token that is nobody's: guesses at its serial make it rest, and never switch it off."""
         self.pause_after_wrong(now)
-        type(self).objects.filter(pk=self.pk, user=None, failures__gt=STOCK_FAILURES).update(failures=STOCK_FAILURES)
+        if self.failures > STOCK_FAILURES:
+            type(self).objects.filter(pk=self.pk, user=None).update(failures=STOCK_FAILURES)
 
     def spend(self, proof: "Proof", now: datetime) -> bool:
         """The proof's moving factor is used up and the failures forgotten; False if it was used already.
