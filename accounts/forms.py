@@ -43,7 +43,7 @@ class SignInForm(UsernameForm):
 class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 
-    code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code that your device shows now.")})
+    code = forms.CharField(max_length=200, error_messages={"required": _("Enter the code.")})
     next_code = forms.CharField(max_length=200, required=False)
 
     @property

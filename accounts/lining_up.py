@@ -101,6 +101,7 @@ def _claim(
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:
         refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
+        refused.facts["in_stock"] = True
         record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
         raise refused
     proof = _judge(claimed, user.uuid, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)

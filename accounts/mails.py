@@ -78,6 +78,8 @@ TOLD = {
     ),
 }
 
+BY_OTHERS = ("temporary_code_issued", "device_handed_out", "device_taken_back")  # never done by oneself
+
 
 def notice(event: Event, person: User) -> EmailMessage:
     """The mail that tells the person of the event: what, when, where, and what to do if it was somebody else."""
@@ -87,7 +89,9 @@ def notice(event: Event, person: User) -> EmailMessage:
         _("Hello %(name)s,") % {"name": one_line(person.get_full_name())},
         str(happened) % {"device": device_of(event)},
         circumstances(event),
-        _("If this was you, there is nothing to do."),
+        _("If you know of it, there is nothing to do.")
+        if event.act in BY_OTHERS
+        else _("If this was you, there is nothing to do."),
         _(
             "If it was not, sign in at %(account)s, remove what is not yours and change your password. If you cannot get "
             "in, take a new password at %(forgotten)s and tell your administrator."

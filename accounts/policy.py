@@ -14,6 +14,7 @@ from devices.models import Device
 from grants import refresh
 from mfa_site.proof import ACR, STEP_UP, STEP_UP_MAX_AGE, Needed, RequestProof
 
+TEMPORARY_MAX_AGE = 1800  # seconds: a code that opens once cannot be confirmed with, and the new device has to be fetched
 WEAK = ACR[0]  # codes by e-mail and of an administrator
 
 
@@ -27,7 +28,9 @@ def strength(methods: Iterable[str], facts: Facts) -> tuple[list[str], str]:
 
 def needed_to_enrol(user: User, proof: RequestProof) -> Needed:
     """What adding a device needs: a fresh proof, and a strong one but for who has a temporary code or nothing stronger."""
-    if proof.acr == WEAK and ("tmp" in proof.amr or not has_strong(user)):
+    if "tmp" in proof.amr:
+        return {"max_age": TEMPORARY_MAX_AGE}
+    if proof.acr == WEAK and not has_strong(user):
         return {"max_age": STEP_UP_MAX_AGE}
     return STEP_UP
 

@@ -80,7 +80,12 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.CODE_OUT_OF_SYNC:
         return out_of_sync(facts)
     if refused.facts.get("resend"):
-        return gettext("You can ask for another code in %(wait)s.") % {"wait": duration(refused.retry_after or 1)}
+        return gettext("A code was sent less than a minute ago. You can ask for another code in %(wait)s.") % {
+            "wait": duration(refused.retry_after or 1)
+        }
+    if refused.reason is Reason.TOO_MANY_ATTEMPTS and facts.get("in_stock"):
+        facts["wait"] = duration(refused.retry_after or 1)
+        return gettext("Somebody has entered wrong codes for that serial. Try again in %(wait)s.") % facts
     if refused.reason is Reason.MALFORMED and "detail" in refused.facts:
         return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:

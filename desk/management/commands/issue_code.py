@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -46,4 +47,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"username": person.username, "code": code, "expires_at": until}))
         else:
-            self.stdout.write(f"{code}\nfor {person.username}, until {until}. It is not shown again.")
+            often = "once" if options["uses"] == 1 else f"{options['uses']} times"
+            opens = "everything" if settings.TEMPORARY_ACR != "aal1" else "only what it takes to add a device, for half an hour"
+            self.stdout.write(
+                f"{code}\nfor {person.username}, until {until}. It is not shown again, and replaces any code before."
+            )
+            self.stdout.write(f"It works {often}, after the password, and opens {opens}.")
