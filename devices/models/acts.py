@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
 PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
 PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
-STOCK_FAILURES = 10  # no more are kept: the longest pause between guesses at 20 digits is enough
+STOCK_FAILURES = 10  # no more are kept: the longest pause between guesses at two codes at once is enough
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
 HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 
