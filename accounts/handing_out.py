@@ -15,7 +15,7 @@ from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 
 
-def hand_out(device: Device, person: User, client: Client, *, actor: UUID) -> None:
+def hand_out(device: Device, person: User, client: Client, now: datetime, *, actor: UUID) -> None:
     """The token in stock is the person's, to be tried at the next sign-in; Refused WRONG_STATE if it is not in stock any more,
     or the person is disabled."""
     if not person.is_active:
@@ -24,7 +24,7 @@ def hand_out(device: Device, person: User, client: Client, *, actor: UUID) -> No
         Device.objects.select_for_update().get(pk=device.pk)  # before the person's, as in every transaction
         enrolment.make_room(person)
         name = enrolment.free_name(person, kinds.module(device.kind).suggested_name(device, Proof()), device)
-        if not device.hand_out(person.pk, name):
+        if not device.hand_out(person.pk, name, actor, now):
             raise Refused(Reason.WRONG_STATE)
         record("device_handed_out", client=client, person=person.uuid, actor=actor, device=device.uuid, kind=device.kind)
     device.user = person

@@ -10,32 +10,17 @@ from django.utils import timezone
 
 from accounts import handing_out, lining_up, temporary
 from accounts.api import shapes
-from accounts.api.own import person
 from accounts.models import User
 from accounts.models.user import normalised
-from accounts.policy import WEAK
+from desk.gate import administrator, refuse_higher
 from devices.lifecycle import State
 from devices.models import Device, Kind
 from devices.oath import RESYNC_WINDOW_ADMINISTRATOR
 from mfa_site import api
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
-from mfa_site.proof import STEP_UP, check
 
 MOST = 50  # rows of a list; whoever looks for one thing narrows the search
-
-
-def administrator(request: HttpRequest, permission: str) -> User:
-    """The member of staff who may do that; what changes something needs a fresh proof. Refused NOT_SIGNED_IN, NOT_PERMITTED,
-    STEP_UP_NEEDED."""
-    proof, user = check(request), person(request)
-    if not user.is_staff or not user.has_perm(permission):
-        raise Refused(Reason.NOT_PERMITTED)
-    if request.method not in api.SAFE:
-        check(request, **STEP_UP)
-    elif proof.acr == WEAK:
-        check(request, acr=STEP_UP["acr"])
-    return user
 
 
 def somebody(uuid: UUID) -> User:
@@ -67,7 +52,7 @@ def shape(row: Device) -> dict[str, Any]:
 
 def users(request: HttpRequest) -> HttpResponse:
     """`GET users?search=`: people by the beginning of their name or mail address, or by the serial of a device of theirs."""
-    administrator(request, "accounts.view_user")
+    administrator(request, "view_people")
     wanted = asked(request, "search")["search"]
     key = normalised(wanted[:150])
     found = Q(username_key__startswith=key) | Q(email__istartswith=wanted) | Q(devices__serial=wanted.upper())
@@ -81,7 +66,7 @@ def users(request: HttpRequest) -> HttpResponse:
 
 def devices(request: HttpRequest) -> HttpResponse:
     """`GET devices?serial=&state=&kind=`: what the stock and people have."""
-    administrator(request, "devices.view_device")
+    administrator(request, "view_people")
     given = asked(request, "serial", "state", "kind")
     if given["state"] not in ("", *State.values) or given["kind"] not in ("", *Kind.values):
         raise Refused(Reason.MALFORMED)
@@ -93,7 +78,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 
 def devices_of(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`GET users/<uuid>/devices`: everything that the person has or had."""
-    administrator(request, "devices.view_device")
+    administrator(request, "view_people")
     return listed(Device.objects.filter(user=somebody(uuid)))
 
 
@@ -112,17 +97,17 @@ def asked(request: HttpRequest, *names: str) -> dict[str, str]:
 
 def assign(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/assign`: the token in stock is the person's."""
-    user = administrator(request, "devices.change_device")
+    user = administrator(request, "hand_out_token")
     given, row = api.body(request, {"user": str}), device(uuid)
     holder = somebody(shapes.uuid(given["user"]))
     refuse_higher(user, holder)  # or whoever reads its codes has the second factor of a superuser
-    handing_out.hand_out(row, holder, client(request), actor=user.uuid)
+    handing_out.hand_out(row, holder, client(request), timezone.now(), actor=user.uuid)
     return api.answer(shape(row))
 
 
 def unassign(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/unassign`: the token is in stock again."""
-    user = administrator(request, "devices.change_device")
+    user = administrator(request, "hand_out_token")
     api.body(request, {})
     row = device(uuid)
     refuse_higher(user, row.user)
@@ -132,7 +117,7 @@ def unassign(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 def resync(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/resync`: two consecutive codes, read to the administrator, line the token up."""
-    user = administrator(request, "devices.change_device")
+    user = administrator(request, "mend_device")
     answers, row = shapes.two_codes(api.body(request, {"answers": list})), device(uuid)
     refuse_higher(user, row.user)
     window, now = RESYNC_WINDOW_ADMINISTRATOR, timezone.now()
@@ -141,19 +126,13 @@ def resync(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 def temporary_code(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST users/<uuid>/temporary-codes`: a code, shown once; never for oneself."""
-    user = administrator(request, "devices.add_device")
+    user = administrator(request, "issue_temporary_code")
     given, holder = api.body(request, {"reason": str, "uses?": int, "expires_in?": int}), somebody(uuid)
     refuse_higher(user, holder)
-    if holder == user:
+    if holder == user:  # a superuser too
         raise Refused(Reason.NOT_PERMITTED)
     life = timedelta(seconds=min(max(given.get("expires_in", temporary.LIFE.total_seconds()), 0), 10**9))
     row, code = temporary.issue(
         holder, given["reason"], client(request), timezone.now(), actor=user.uuid, uses=given.get("uses", 1), life=life
     )
     return api.answer({"code": code, "expires_at": shapes.moment(row.valid_until)}, status=201)
-
-
-def refuse_higher(user: User, holder: User | None) -> None:
-    """Other administrators are for superusers alone; else Refused NOT_PERMITTED."""
-    if holder is not None and holder.is_staff and not user.is_superuser:
-        raise Refused(Reason.NOT_PERMITTED)

@@ -2,12 +2,18 @@
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
 
 
 class Desk(AppConfig):
     """What administrators do."""
 
     name = "desk"
+
+    def ready(self) -> None:
+        from desk.roles import make_groups  # it needs the models
+
+        post_migrate.connect(make_groups, sender=self)  # after Django's own, which makes the permissions
 
 
 class GatedAdmin(AdminConfig):

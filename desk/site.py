@@ -5,11 +5,13 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from accounts.policy import WEAK
 from accounts.views import account
 from accounts.views.frame import signed_in_page
+from desk.gate import may
 from mfa_site.api import SAFE
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check, proof_of
@@ -45,6 +47,19 @@ class DeskSite(AdminSite):
 
         inner: Any = super().admin_view(view, cacheable)
         return guarded
+
+    def get_urls(self) -> list[Any]:
+        """The pages of the desk, and Django's own behind them."""
+        from desk.pages import PAGES  # they need the site
+
+        return [path(page.route, self.admin_view(page.guarded), name=page.name) for page in PAGES] + super().get_urls()
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The front page, with the desk's pages that this person may open."""
+        from desk.pages import PAGES
+
+        entries = [page for page in PAGES if page.title and may(request.user, page.permission)]  # type: ignore[arg-type]
+        return super().index(request, {**(extra_context or {}), "entries": entries})
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """On to the desk, which sends those who are not signed in to `/sign-in/`."""

@@ -41,6 +41,7 @@ def resource(*, cookie: bool = True, **methods: Callable[..., HttpResponse]) -> 
             return response
 
     view.csrf_exempt = True  # type: ignore[attr-defined]  # Django's mark: checked above, where a cookie counts
+    view.methods = tuple(methods)  # type: ignore[attr-defined]
     return view
 
 

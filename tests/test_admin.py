@@ -212,7 +212,7 @@ def test_a_change_needs_a_fresh_proof(administrator: Person, alice: Person) -> N
 
 def test_helpers_with_permission_cannot_touch_administrators(administrator: Person, alice: Person) -> None:
     helper = make_person("totp", is_staff=True)
-    helper.user.user_permissions.set(Permission.objects.filter(codename__in=("change_user", "view_user")))
+    helper.user.user_permissions.set(Permission.objects.filter(codename__in=("view_people", "change_person")))
     client = browser(helper)
     assert post(client, change(alice.user), **user_form(alice.user, name="Renamed")).status_code == 302
     assert post(client, change(administrator.user), **user_form(administrator.user, name="Renamed")).status_code == 403

@@ -446,8 +446,8 @@ def test_an_enrolment_that_is_confirmed_later_takes_no_grant(api: Api, nora: Per
 @pytest.mark.parametrize("kind", TOKENS)
 def test_a_token_that_was_handed_out_becomes_active_by_its_first_answer(api: Api, nora: Person, kind: str) -> None:
     held = make_token(kind)
-    assert held.device.hand_out(nora.user.pk, "Token")
-    assert not Device.objects.get(pk=held.device.pk).hand_out(nora.user.pk, "Token"), "once"
+    assert held.device.hand_out(nora.user.pk, "Token", OPERATOR, timezone.now())
+    assert not Device.objects.get(pk=held.device.pk).hand_out(nora.user.pk, "Token", OPERATOR, timezone.now()), "once"
     started = api.post("sign-ins", {"username": "nora", "password": nora.password}).json()
     assert started["state"] == "waiting" and [row["uuid"] for row in started["devices"]] == [str(held.device.uuid)]
     answer = api.answer(started["sign_in"], held.device, held.next())

@@ -147,10 +147,12 @@ class Acts(OtpDevice):
         gone = {"secret": "", "secret_hash": "", "credential_id": None, "public_key": None, "address": ""}
         return self.move(State.RETIRED, **gone)
 
-    def hand_out(self, user_id: int, name: str) -> bool:
-        """A token in stock is the person's, to be tried; False if somebody else has it by now."""
+    def hand_out(self, user_id: int, name: str, by: UUID, now: datetime) -> bool:
+        """A token in stock is the person's, to be tried, given out by the administrator `by`; False if somebody else has it by
+        now."""
         free = type(self).objects.filter(pk=self.pk, state=State.IN_STOCK, user_id=None)
-        won: bool = free.update(state=State.ASSIGNED, user_id=user_id, name=name, failures=0, paused_until=None) == 1
+        columns: dict[str, Any] = {"failures": 0, "paused_until": None, "handed_out_by": by, "handed_out_at": now}
+        won: bool = free.update(state=State.ASSIGNED, user_id=user_id, name=name, **columns) == 1
         if won:
             self.state, self.user_id, self.name = State.ASSIGNED, user_id, name
         return won
@@ -158,6 +160,7 @@ class Acts(OtpDevice):
     def hand_back(self) -> bool:
         """A token with a serial is in stock again and nobody's; its moving factor and its drift stay."""
         clean = {"user": None, "name": "", "failures": 0, "paused_until": None, "held_until": None, "confirmed_at": None}
+        clean |= {"handed_out_by": None, "handed_out_at": None, "enrolled_by": None, "suspended_until": None}
         return bool(self.serial) and self.move(State.IN_STOCK, **clean)
 
 

@@ -69,6 +69,11 @@ class Device(Acts):
     attestation = models.CharField(max_length=32, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
+    suspended_until = models.DateTimeField(null=True)  # comes back by itself then; without it somebody resumes it
+    # Which administrators had it in hands: enrolled it for its owner, gave it out.
+    enrolled_by = models.UUIDField(null=True)
+    handed_out_by = models.UUIDField(null=True)
+    handed_out_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["user", "state"])]

@@ -128,7 +128,7 @@ class People:
 def hand_out(device: Device, person: int) -> None:
     """The token in stock is the person's; BadFile if they cannot have it any more."""
     try:
-        handing_out.hand_out(device, User.objects.get(pk=person), HERE, actor=OPERATOR)
+        handing_out.hand_out(device, User.objects.get(pk=person), HERE, timezone.now(), actor=OPERATOR)
     except (Refused, User.DoesNotExist):
         raise BadFile(Why.FILE_CHANGED) from None
 

@@ -1,0 +1,46 @@
+"""The pages of the desk beside Django's own lists: their addresses, and the permission that each asks for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render as render_template
+
+from desk.gate import may
+from mfa_site.errors import Reason, Refused
+from mfa_site.proof import STEP_UP, check
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One address below /admin/. `permission` is one of `desk.roles`; `title` stands on the front page, where there is one;
+    `fresh`: already looking at it asks for a proof of the last minutes, so that what is typed there is not lost."""
+
+    route: str
+    view: View
+    name: str
+    permission: str
+    title: Any = ""
+    fresh: bool = False
+
+    def guarded(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The view for who has the permission; Refused NOT_PERMITTED for all others. It runs behind the site's own gate."""
+        if not may(request.user, self.permission):  # type: ignore[arg-type]  # the gate let nobody else in
+            raise Refused(Reason.NOT_PERMITTED)
+        if self.fresh:
+            check(request, **STEP_UP)
+        return self.view(request, *args, **kwargs)
+
+
+PAGES: tuple[Page, ...] = ()
+
+
+def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
+    """The template below `templates/desk/`, in the frame of the admin site."""
+    return render_template(
+        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
+    )
