@@ -58,7 +58,7 @@ class DeskSite(AdminSite):
         """The front page, with the desk's pages that this person may open."""
         from desk.pages import PAGES
 
-        entries = [page for page in PAGES if page.title and may(request.user, page.permission)]  # type: ignore[arg-type]
+        entries = [page for page in PAGES if page.title and page.about is None and may(request.user, page.permission)]  # type: ignore[arg-type]
         return super().index(request, {**(extra_context or {}), "entries": entries})
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

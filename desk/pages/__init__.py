@@ -17,8 +17,9 @@ View = Callable[..., HttpResponse]
 
 @dataclass(frozen=True)
 class Page:
-    """One address below /admin/. `permission` is one of `desk.roles`; `title` stands on the front page, where there is one;
-    `fresh`: already looking at it asks for a proof of the last minutes, so that what is typed there is not lost."""
+    """One address below /admin/. `permission` is one of `desk.roles`. `fresh`: already looking at it asks for a proof of the last
+    minutes, so that what is typed there is not lost. A page with a `title` is linked: from the front page, or from the page of
+    the person or device that it is about: `people/<uuid:uuid>/…/`, `devices/<uuid:device>/…/`."""
 
     route: str
     view: View
@@ -26,6 +27,11 @@ class Page:
     permission: str
     title: Any = ""
     fresh: bool = False
+
+    @property
+    def about(self) -> str | None:
+        """What the page is about: "people" or "devices", one of them; None for none."""
+        return self.route.partition("/<")[0] if "<" in self.route else None
 
     def guarded(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The view for who has the permission; Refused NOT_PERMITTED for all others. It runs behind the site's own gate."""
