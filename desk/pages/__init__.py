@@ -17,9 +17,9 @@ View = Callable[..., HttpResponse]
 
 @dataclass(frozen=True)
 class Page:
-    """One address below /admin/. `permission` is one of `desk.roles`. `fresh`: already looking at it asks for a proof of the last
-    minutes, so that what is typed there is not lost. A page with a `title` is linked: from the front page, or from the page of
-    the person or device that it is about: `people/<uuid:uuid>/…/`, `devices/<uuid:device>/…/`."""
+    """One address below /admin/. `permission` is one of `desk.roles`. `fresh`: already looking at it asks for a proof of the
+    last minutes, so that what is typed there is not lost. A page with a `title` is linked: from the front page, or from the
+    page of the person or device that it is about: `people/<uuid:uuid>/…/`, `devices/<uuid:device>/…/`."""
 
     route: str
     view: View
