@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as render_template
+from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
+from desk.pages import people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -42,11 +42,11 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-PAGES: tuple[Page, ...] = ()
-
-
-def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The template below `templates/desk/`, in the frame of the admin site."""
-    return render_template(
-        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
-    )
+PAGES: tuple[Page, ...] = (
+    Page("people/create/", people.create, "create-person", "create_person", _("Create a person"), fresh=True),
+    Page(
+        "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")
+    ),
+    Page("people/<uuid:uuid>/sessions/", people.end_sessions, "end-sessions", "end_sessions", _("End sessions")),
+    Page("people/<uuid:uuid>/roles/", people.give_roles, "roles", "give_roles", _("Roles"), fresh=True),
+)
