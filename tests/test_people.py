@@ -234,7 +234,7 @@ def test_long_lists_are_paged_in_order_as_far_as_they_go(desk: Any, monkeypatch:
     assert [row.username for page in pages for row in page] == ["root", *(f"u{number:03d}" for number in range(119))]
     assert desk.get(PEOPLE, {"p": 4}).status_code == 302, "back to the first"
     assert listed(desk, q="u129") == {"u129"}
-    assert [row.username for row in desk.get(PEOPLE, {"o": "-1", "q": "u12"}).context["cl"].result_list][:2] == ["u129", "u128"]
+    assert [row.username for row in desk.get(PEOPLE, {"o": "-0", "q": "u12"}).context["cl"].result_list][:2] == ["u129", "u128"]
 
 
 def test_devices_are_found_by_serial_and_owner(desk: Any, django_assert_max_num_queries: Any) -> None:
