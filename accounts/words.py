@@ -63,6 +63,9 @@ SENTENCES = {
     ),
     Reason.LAST_DEVICE: _("Add another way to sign in before you remove this one."),
     Reason.TOO_MANY_DEVICES: _("You have as many devices as one person can have. Remove one first."),
+    Reason.APPROVAL_NEEDED: _(
+        "Another administrator has to approve this, and was asked. Do it again when it is approved; it waits for a day."
+    ),
     Reason.MALFORMED: _("That was not complete. Check it and try again."),
 }
 

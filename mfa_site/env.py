@@ -62,6 +62,11 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`aal1`",
         "what a temporary code opens: one's own security pages and enrolment, or with `aal2` everything",
     ),
+    "FOUR_EYES": (
+        "none",
+        "what a second administrator has to approve, separated by commas: `import` of token files, `administrators` (a new "
+        "way in for one, or making one), `policy` (weakening it)",
+    ),
     "YUBICO_URL": (
         "none: only YubiKeys from a seed file",
         "validation server of Yubico OTPs, `https://…/wsapi/2.0/verify`; or several, separated by commas",

@@ -1135,6 +1135,20 @@ def sessions_of_nobody() -> Any:
     return with_tokens(administrator()).call("DELETE", f"admin/users/{uuid4()}/sessions")
 
 
+@refused("issueTemporaryCode", "approval_needed")
+def a_temporary_code_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        person = make_person("totp", is_staff=True)
+        return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "None."})
+
+
+@refused("assignDevice", "approval_needed")
+def a_token_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        person, token = make_person("totp", is_staff=True), make_token("hardware_hotp").device
+        return with_tokens(administrator()).post(f"admin/devices/{token.uuid}/assign", {"user": str(person.user.uuid)})
+
+
 @refused("issueTemporaryCode", "not_found")
 def a_temporary_code_for_nobody() -> Any:
     return with_tokens(administrator()).post(f"admin/users/{uuid4()}/temporary-codes", {"reason": "None."})

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import people
+from desk.pages import approvals, people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -43,6 +43,7 @@ class Page:
 
 
 PAGES: tuple[Page, ...] = (
+    Page("approvals/", approvals.page, "approvals", "approve", _("Approvals")),
     Page("people/create/", people.create, "create-person", "create_person", _("Create a person"), fresh=True),
     Page(
         "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")
