@@ -98,7 +98,7 @@ def remove(device: Device, client: Client, now: datetime) -> None:
         in_use = list(Device.of(device.user_id or 0).select_for_update())
         if not kinds.module(device.kind).STANDS_IN and not _that_sign_in(in_use, but=device):
             raise Refused(Reason.LAST_DEVICE)
-        # Hardware goes back to those who hand it out, unless it is lost; it can be claimed again by whoever holds it.
+        # Hardware goes back to those who hand it out, unless it is lost; it can be taken again by whoever holds it.
         goes_back = device.serial and device.state != State.LOST
         if not (device.hand_back() if goes_back else device.retire()):
             raise Refused(Reason.NOT_FOUND)

@@ -121,7 +121,7 @@ def test_a_code_out_of_step_and_two_that_line_the_token_up() -> None:
     assert commits(captured) == 2
 
 
-def test_lining_up_and_claiming_a_token() -> None:
+def test_lining_up_and_taking_a_token() -> None:
     person = make_person("hotp")
     bearer, held = Api(Api().sign_in(person, "hotp")["access_token"]), person.held["hotp"]
     body = {"answers": held.two(presses=50)}
@@ -129,9 +129,9 @@ def test_lining_up_and_claiming_a_token() -> None:
         assert bearer.post(f"devices/{held.device.uuid}/resync", body).status_code == 200
     assert commits(captured) == 2
     token = make_token("hotp")
-    claim = {"kind": "hotp", "serial": token.device.serial, "answers": token.two()}
+    body = {"kind": "hotp", "serial": token.device.serial, "answers": token.two()}
     with statements(15) as captured:
-        assert bearer.post("devices", claim).status_code == 201
+        assert bearer.post("devices", body).status_code == 201
     assert commits(captured) == 3 - CACHED, "the limit, the claim, and everything that follows"
 
 

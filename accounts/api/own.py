@@ -67,13 +67,13 @@ def may_enrol(request: HttpRequest) -> RequestProof:
 @needs()
 def begin(request: HttpRequest) -> HttpResponse:
     """`POST devices`: an enrolment is begun; what the person must see is shown once. A set of codes is ready at once, and so is
-    a hardware token that two of its codes claim."""
+    a hardware token that is taken from stock by two of its codes."""
     may_enrol(request)
     given = api.body(request, shapes.NEW_DEVICE)
     now = timezone.now()
     if "serial" in given:
         answers = shapes.two_codes(given)
-        device = lining_up.claim(person(request), given, answers, client(request), now)
+        device = lining_up.take_by_serial(person(request), given, answers, client(request), now)
         return api.answer({"device": shapes.device(device, now), "expires_in": None}, status=201)
     if given["kind"] == Kind.RECOVERY and not given.keys() - {"kind", "name"}:
         device, codes = recovery.new_set(person(request), check(request).sid, given.get("name", ""), client(request), now)

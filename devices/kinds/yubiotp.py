@@ -38,7 +38,7 @@ PRIVATE_ID, KEY = 6, 16  # bytes of the secret, in this order
 
 
 def is_offered(site: Site) -> bool:
-    """Where a validation server is set; keys from a seed file are handed out or claimed."""
+    """Where a validation server is set; keys from a seed file are handed out, or taken by their serial."""
     return site.yubico
 
 
@@ -76,7 +76,7 @@ def can_resync(device: Device) -> bool:
 
 
 def resync(device: Device, answers: list[str], window: int, now: datetime) -> Proof:
-    """Two touches one after the other: the proof of the second; for a key that is claimed by its serial."""
+    """Two touches one after the other: the proof of the second; for a key that is taken from stock by its serial."""
     if len(answers) != 2:
         raise Refused(Reason.MALFORMED)
     first, second = (verify(device, answer, "", _NO_SITE, now) for answer in answers)
