@@ -104,7 +104,7 @@ def test_sign_in_with_a_code_that_is_sent(kind: str, budgets: int, settings: Any
     with statements(8 + budgets * (1 - CACHED)):
         api.ask(handle, held.device)()
     given = held.received(handle)
-    with statements(12) as captured:
+    with statements(10) as captured:
         assert api.answer(handle, held.device, given).status_code == 200
     assert commits(captured) == 2
 

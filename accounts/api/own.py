@@ -61,7 +61,7 @@ def page(request: HttpRequest, rows: list[Listed]) -> tuple[list[Listed], str | 
 
 def may_enrol(request: HttpRequest) -> RequestProof:
     """The proof with which a device may be added; Refused STEP_UP_NEEDED where it is too old or too weak."""
-    return check(request, **policy.needed_to_enrol(person(request), check(request)))
+    return check(request, **policy.needed_to_enrol(person(request), check(request), timezone.now()))
 
 
 @needs()
@@ -129,10 +129,10 @@ def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @needs()
 def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/lost`: the device is lost, the last one too, and what it opened has ended."""
-    device = own_devices.one(person(request), uuid)
-    check(request, **own_devices.needed_to_lose(device))
-    own_devices.lose(device, client(request), timezone.now())
-    return api.answer(shapes.device(device, timezone.now()))
+    device, now = own_devices.one(person(request), uuid), timezone.now()
+    check(request, **own_devices.needed_to_lose(device, now))
+    own_devices.lose(device, client(request), now)
+    return api.answer(shapes.device(device, now))
 
 
 @needs()

@@ -95,7 +95,7 @@ def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
         public_id, _encrypted = yubico.parts(given)
     except Refused:
         return row
-    keys = Device.of(sign_in.person.pk).filter(kind=Kind.YUBIOTP, public_id=public_id)
+    keys = Device.of(sign_in.person.pk, timezone.now()).filter(kind=Kind.YUBIOTP, public_id=public_id)
     key = keys.first()
     if key is None and kinds.module(row.kind).STANDS_IN:
         raise Refused(Reason.CODE_LOOKS_LIKE_YUBIKEY, device=row.name)
