@@ -96,8 +96,7 @@ def test_sign_in_with_what_shows_or_is_a_code(kind: str, most: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "budgets"), [("sms", 6), ("email", 4)])
-def test_sign_in_with_a_code_that_is_sent(kind: str, budgets: int, settings: Any) -> None:
-    settings.KINDS_OFF = frozenset()
+def test_sign_in_with_a_code_that_is_sent(kind: str, budgets: int) -> None:
     person, api = make_person(kind, enrol_until=None), Api()
     warm(person)
     handle, held = api.start(person), person.held[kind]

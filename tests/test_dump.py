@@ -291,13 +291,7 @@ def keys_rotated() -> None:
 
 
 @pytest.fixture
-def all_kinds(settings: Any) -> None:
-    """None is off."""
-    settings.KINDS_OFF = frozenset()
-
-
-@pytest.fixture
-def secrets(monkeypatch: pytest.MonkeyPatch, all_kinds: Any) -> dump.Secrets:
+def secrets(monkeypatch: pytest.MonkeyPatch) -> dump.Secrets:
     """Filled by every client of the test, and with what the service keeps for itself."""
     secrets = dump.Secrets()
     watching = type("Watching", (dump.Watching,), {"secrets": secrets})
