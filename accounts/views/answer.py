@@ -80,7 +80,7 @@ def answer_page(
     context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
     can_resync = kind.can_resync(row)
     context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
-    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept.partition(".")[0]}
+    context |= {"not_sent": shown.not_sent}
     return render(request, template, context, status=status)
 
 
