@@ -33,7 +33,7 @@ STANDS_IN = False
 ASKS = ()
 AFTERWARDS = ""
 
-PRIVATE_ID, KEY = 6, 16  # bytes of the secret, in this order
+PRIVATE_ID = 6  # bytes of the secret; the AES key follows
 
 
 def is_offered(site: Site) -> bool:

@@ -12,7 +12,6 @@ BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t")
 
 Line = tuple[int, str | Why]
-Parsed = Row | None
 
 
 def lines(file: BinaryIO) -> Iterator[Line]:
