@@ -23,7 +23,7 @@ from devices.lifecycle import State
 from devices.models import Device
 from devices.seed_files import BadFile, BadRow, Row, Secret, Why
 from mfa_site import keyring
-from mfa_site.client import Client
+from mfa_site.client import HERE, Client
 
 SHORTEST, LONGEST = 14, 64  # bytes; NIST SP 800-63B wants 112 bits, and HMAC-SHA-512 makes use of no more than 1024
 AT_ONCE = 1_000  # rows of one statement, and of one look into the database
@@ -78,7 +78,7 @@ def import_file(
     now: datetime,
     progress: Progress = lambda position: None,
     actor: UUID = OPERATOR,
-    client: Client | None = None,
+    client: Client = HERE,
     largest: int = seed_files.LARGEST,
 ) -> Report:
     """Every token of the file is in stock, sealed, or (where any was refused, or in a dry run) nothing has changed.
@@ -109,7 +109,7 @@ def import_file(
                 progress(size + file.tell())
             if digest_of(file, largest) != digest:
                 raise BadFile(Why.FILE_CHANGED)
-            store(aside, done, list(seen.owners.items()), hand_out, actor, client or Client("", "", ""))
+            store(aside, done, list(seen.owners.items()), hand_out, actor, client)
     return done
 
 

@@ -1,6 +1,7 @@
 """One module per kind of device, each with the same few names; nothing else dispatches on `kind`.
 
 TITLE, HINT, ABOUT                         what people call it, what to do with it, what it is
+HARDWARE                                   what they call one with a serial, where that is another word; `totp` alone has it
 HEADING, PROMPT, NUMERIC                   above and beside the field for its answer (`name`, `digits`); whether that is digits
 ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
 KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
