@@ -52,8 +52,8 @@ class Report:
     batch: UUID
     file_format: str
     digest: str
-    accepted: int = 0
-    refused: list[BadRow] = field(default_factory=list)
+    accepted: int
+    refused: list[BadRow]
 
 
 @dataclass
@@ -88,29 +88,26 @@ def import_file(
     the file. BadFile where the file is refused as a whole; the report never has a seed.
     """
     digest, seen = digest_of(file, largest), _Seen()
-    size = file.tell()
-    report = Report(batch, file_format, digest)
-    good = 0
+    size = file.tell()  # it was read to its end
+    refused, good = [], 0
     for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
         rows = list(judged(chunk, seen, owner_of, now))
         bad = [row for row in rows if isinstance(row, BadRow)]
-        report.refused.extend(bad)
+        refused += bad
         good += len(rows) - len(bad)
         progress(file.tell())
-    if not good and not report.refused:
+    if not (good or refused):
         raise BadFile(Why.FILE_EMPTY)
-    if report.refused:
-        return report
-    done = Report(batch, file_format, digest, good)
-    if not dry_run:
+    report = Report(batch, file_format, digest, 0 if refused else good, refused)
+    if report.accepted and not dry_run:
         with tempfile.TemporaryFile() as aside:
             for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
                 set_aside(chunk, batch, now, aside)
                 progress(size + file.tell())
             if digest_of(file, largest) != digest:
                 raise BadFile(Why.FILE_CHANGED)
-            store(aside, done, list(seen.owners.items()), hand_out, actor, client)
-    return done
+            store(aside, report, list(seen.owners.items()), hand_out, actor, client)
+    return report
 
 
 def chunks(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
