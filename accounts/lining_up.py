@@ -93,7 +93,17 @@ def _take(
         raise Refused(Reason.MALFORMED)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
     limits.hit("take-by-serial", str(user.uuid), SERIALS, WITHIN, now)
-    claimed = _claim_in_stock(user, serial, {"kind": wanted} if wanted else {}, client, now)
+    of_kind = {"kind": wanted} if wanted else {}
+    found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
+        kind__in=settings.KINDS_OFF
+    )
+    row = found.first() if serial else None
+    claimed = row and Device.claim_in_stock(row.uuid, now)
+    if row is None or claimed is None:
+        refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
+        refused.facts["in_stock"] = True
+        record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
+        raise refused
     proof = _judge(claimed, user.uuid, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)
     with answering.giving_back(claimed), transaction.atomic():
         Device.objects.select_for_update().get(pk=claimed.pk)  # before the person's, as in every transaction
@@ -105,21 +115,6 @@ def _take(
         granted = finish(claimed, proof)
         record("device_enrolled", client=client, person=user.uuid, device=claimed.uuid, kind=claimed.kind, claimed=True)
     return granted
-
-
-def _claim_in_stock(user: User, serial: str, of_kind: dict[str, str], client: Client, now: datetime) -> Device:
-    """The attempt is counted on the token in stock with this serial, as in `answering.claim`; else Refused."""
-    found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
-        kind__in=settings.KINDS_OFF
-    )
-    row = found.first() if serial else None
-    claimed = row and Device.claim_in_stock(row.uuid, now)
-    if claimed is None:
-        refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
-        refused.facts["in_stock"] = True
-        record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
-        raise refused
-    return claimed
 
 
 def _judge(
