@@ -68,8 +68,8 @@ def claim(
 
 
 def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:
-    # One commit: the claim by itself, or with the challenge that is taken.
-    with transaction.atomic() if sign_in.kept else contextlib.nullcontext():
+    # One commit: the claim by itself, or with the challenge that is taken; that is one for an assertion, never for a code.
+    with transaction.atomic() if sign_in.kept and type(given) is dict else contextlib.nullcontext():
         claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
         if claimed is None:
             return None

@@ -1,4 +1,4 @@
-"""Two consecutive codes of a hardware token: they line up one that is out of step, and claim one from the stock.
+"""Two consecutive codes of a hardware token: they line up one that is out of step, and take one from the stock.
 
 Attempts are counted before they are judged, as everywhere (`accounts.answering`).
 """
@@ -26,7 +26,7 @@ from mfa_site.errors import Reason, Refused
 
 Granted = TypeVar("Granted")
 
-CLAIMS, CLAIMS_WITHIN = 10, timedelta(hours=1)  # serials that one person may try; nobody has as many tokens to claim
+SERIALS, WITHIN = 10, timedelta(hours=1)  # that one person may try; nobody has as many tokens to take
 
 
 def resync(
@@ -52,17 +52,17 @@ def resync(
     return claimed
 
 
-def claim(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
+def take_by_serial(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
     """The token in stock with this serial is the person's and active, by two codes of it. `given`: `serial`, and `kind` and
     `name` if they were said.
 
     Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, its time is over, or the codes are not its own: in
     one word. MALFORMED for a kind that comes without serials, or is off.
     """
-    return _claim(user, given, answers, lambda device, _proof: device, client, now)
+    return _take(user, given, answers, lambda device, _proof: device, client, now)
 
 
-def claim_first(
+def take_first(
     sign_in: SignIn,
     given: dict[str, str],
     answers: list[str],
@@ -77,10 +77,10 @@ def claim_first(
     def finish(device: Device, proof: Proof) -> Granted:
         return enrolment.finish_first(sign_in, device, proof, grant, client, now)
 
-    return _claim(sign_in.user, given, answers, finish, client, now)
+    return _take(sign_in.user, given, answers, finish, client, now)
 
 
-def _claim(
+def _take(
     user: User,
     given: dict[str, str],
     answers: list[str],
@@ -92,7 +92,7 @@ def _claim(
     if wanted not in (None, *WITH_SERIAL) or wanted in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
         raise Refused(Reason.MALFORMED)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
-    limits.hit("claim-by-serial", str(user.uuid), CLAIMS, CLAIMS_WITHIN, now)
+    limits.hit("take-by-serial", str(user.uuid), SERIALS, WITHIN, now)
     of_kind = {"kind": wanted} if wanted else {}
     found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
         kind__in=settings.KINDS_OFF

@@ -23,7 +23,7 @@ from devices.lifecycle import State
 from devices.models import Device
 from devices.seed_files import BadFile, BadRow, Row, Secret, Why
 from mfa_site import keyring
-from mfa_site.client import Client
+from mfa_site.client import HERE, Client
 
 SHORTEST, LONGEST = 14, 64  # bytes; NIST SP 800-63B wants 112 bits, and HMAC-SHA-512 makes use of no more than 1024
 AT_ONCE = 1_000  # rows of one statement, and of one look into the database
@@ -52,8 +52,8 @@ class Report:
     batch: UUID
     file_format: str
     digest: str
-    accepted: int = 0
-    refused: list[BadRow] = field(default_factory=list)
+    accepted: int
+    refused: list[BadRow]
 
 
 @dataclass
@@ -78,7 +78,7 @@ def import_file(
     now: datetime,
     progress: Progress = lambda position: None,
     actor: UUID = OPERATOR,
-    client: Client | None = None,
+    client: Client = HERE,
     largest: int = seed_files.LARGEST,
 ) -> Report:
     """Every token of the file is in stock, sealed, or (where any was refused, or in a dry run) nothing has changed.
@@ -88,29 +88,26 @@ def import_file(
     the file. BadFile where the file is refused as a whole; the report never has a seed.
     """
     digest, seen = digest_of(file, largest), _Seen()
-    size = file.tell()
-    report = Report(batch, file_format, digest)
-    good = 0
+    size = file.tell()  # it was read to its end
+    refused, good = [], 0
     for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
         rows = list(judged(chunk, seen, owner_of, now))
         bad = [row for row in rows if isinstance(row, BadRow)]
-        report.refused.extend(bad)
+        refused += bad
         good += len(rows) - len(bad)
         progress(file.tell())
-    if not good and not report.refused:
+    if not (good or refused):
         raise BadFile(Why.FILE_EMPTY)
-    if report.refused:
-        return report
-    done = Report(batch, file_format, digest, good)
-    if not dry_run:
+    report = Report(batch, file_format, digest, 0 if refused else good, refused)
+    if report.accepted and not dry_run:
         with tempfile.TemporaryFile() as aside:
             for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
                 set_aside(chunk, batch, now, aside)
                 progress(size + file.tell())
             if digest_of(file, largest) != digest:
                 raise BadFile(Why.FILE_CHANGED)
-            store(aside, done, list(seen.owners.items()), hand_out, actor, client or Client("", "", ""))
-    return done
+            store(aside, report, list(seen.owners.items()), hand_out, actor, client)
+    return report
 
 
 def chunks(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:

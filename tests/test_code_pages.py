@@ -235,12 +235,12 @@ def test_what_is_printed_of_the_demo_peoples_tokens_signs_them_in() -> None:
 
 
 def test_starting_the_demo_over_gives_tokens_back_to_the_stock() -> None:
-    in_stock, claimed = make_token("hotp"), make_token("hotp", make_person("totp").user, serial="BOX-7", name="Mine")
+    in_stock, taken = make_token("hotp"), make_token("hotp", make_person("totp").user, serial="BOX-7", name="Mine")
     lost = make_token("hotp", make_person("totp").user, serial="BOX-8", state=State.LOST)
     for _time in range(2):
         call_command("seed_demo", "--reset", verbosity=0)
     assert Device.objects.get(pk=in_stock.device.pk).state == State.IN_STOCK
-    back = Device.objects.get(pk=claimed.device.pk)
+    back = Device.objects.get(pk=taken.device.pk)
     assert (back.state, back.user_id, back.name) == (State.IN_STOCK, None, "")
     assert not Device.objects.filter(pk=lost.device.pk).exists(), "nobody knows who has it"
     assert Device.objects.filter(serial__startswith="DEMO-").count() == 2

@@ -80,7 +80,7 @@ def answer_page(
     context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
     can_resync = kind.can_resync(row)
     context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
-    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept.partition(".")[0]}
+    context |= {"not_sent": shown.not_sent}
     return render(request, template, context, status=status)
 
 
@@ -95,7 +95,7 @@ def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
         public_id, _encrypted = yubico.parts(given)
     except Refused:
         return row
-    keys = Device.of(sign_in.person.pk).filter(kind=Kind.YUBIOTP, public_id=public_id)
+    keys = Device.of(sign_in.person.pk, timezone.now()).filter(kind=Kind.YUBIOTP, public_id=public_id)
     key = keys.first()
     if key is None and kinds.module(row.kind).STANDS_IN:
         raise Refused(Reason.CODE_LOOKS_LIKE_YUBIKEY, device=row.name)

@@ -46,7 +46,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def can_do_better(request: HttpRequest) -> bool:
     """Whether a device or a recovery code of the person is worth more than the code that they signed in with."""
-    return bool(policy.strong_of(Device.of(person(request).pk)))
+    return bool(policy.strong_of(Device.of(person(request).pk, timezone.now())))
 
 
 def nothing_stronger(request: HttpRequest) -> HttpResponse:
@@ -56,7 +56,7 @@ def nothing_stronger(request: HttpRequest) -> HttpResponse:
         "You signed in with a code that opens only what it takes to add a device. Add one, then sign in with it."
     )
     context |= {"button": _("Add a device"), "on": reverse("add-device")}
-    if policy.has_strong(person(request)):  # switched off: then a weak code adds nothing
+    if policy.has_strong(person(request), timezone.now()):  # switched off: then a weak code adds nothing
         context["sentence"] = _("Your stronger device was switched off. Ask your administrator for a temporary code.")
         context |= {"button": _("Your account"), "on": reverse("account")}
     return render(request, "accounts/over.html", context, status=403)
