@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -108,6 +109,38 @@ def test_asking_too_soon_says_when_in_the_head_of_the_answer_too() -> None:
     assert "aria-invalid" not in browser.text, "nothing is wrong with the field"
     code = person.held["sms"].code(sign_in(browser.at.split("/")[2]))
     assert browser.send(code=code).at == "/account/", "the code that is there counts"
+
+
+@pytest.mark.parametrize("kind", ["sms", "email"])
+def test_signing_in_again_within_a_minute_shows_the_field_and_when_another_code_can_be_sent(kind: str) -> None:
+    person = make_person(kind)
+    held, first = person.held[kind], Browser().password(person)
+    code = held.code(sign_in(first.at.split("/")[2]))
+    second = Browser().password(person)
+    assert second.at.endswith(f"/{held.device.uuid}/") and second.status == 200
+    assert 'name="code"' in second.text and "for another sign-in" in second.text and "There is no other way" not in second.text
+    assert re.search("Another can be sent in (1 minute|[0-9]+ seconds)", second.text) and "Send another code" in second.text
+    assert "We sent a code" not in second.text
+    refused = second.send(code=code)
+    assert refused.status == 409 and "No code was sent for this sign-in yet" in refused.text and 'name="code"' in refused.text
+    early = second.send(action="again")
+    assert early.status == 429 and "You can ask for another code in" in early.text and 'name="code"' in early.text
+    assert 0 < int(early.response["Retry-After"]) <= 61
+    held.device.refresh_from_db()
+    assert (held.device.failures, held.device.sent) == (0, 1)
+    held.minute_later()
+    sent = second.send(action="again")
+    assert "We sent a code" in sent.text and "for another sign-in" not in sent.text
+    assert second.send(code=held.code(sign_in(second.at.split("/")[2]))).at == "/account/"
+
+
+def test_testing_a_phone_that_just_signed_in_shows_the_field_too() -> None:
+    person = make_person("sms")
+    browser = entered(person, "sms")
+    row = person.held["sms"].device
+    browser.go(f"/account/devices/{row.uuid}/")
+    browser.send(f"/account/devices/{row.uuid}/test/")
+    assert 'name="code"' in browser.text and "Another can be sent in" in browser.text
 
 
 ADD_PHONE = "/account/devices/add/sms/"
