@@ -241,6 +241,34 @@ def test_a_new_token_that_was_pressed_often_is_asked_for_two_codes() -> None:
     assert browser.at == f"/account/devices/{row.uuid}/"
 
 
+@pytest.mark.parametrize("kind", ["hardware_hotp", "hardware_totp"])
+def test_after_a_pause_a_token_out_of_step_is_lined_up_by_the_first_try(kind: str) -> None:
+    person = make_person(kind)
+    held, browser = person.held[kind], Browser().password(person)
+    for _ in range(5):
+        browser.send(code=held.wrong())
+    then = "Then enter two of its codes, one after the other"
+    assert re.search("It works again in [0-9]+ seconds", browser.text) and then in browser.text
+    assert "rests for" in browser.password(person).text and then in browser.text
+    Device.objects.update(paused_until=timezone.now())
+    browser.password(person)
+    assert 'name="next_code"' in browser.text and "<details>" not in browser.text.split("<footer")[0]
+    assert "makes it rest again" in browser.text
+    first, second = held.two(40)
+    assert browser.send(code=first, next_code=second).at == "/account/"
+    Device.objects.update(failures=5, paused_until=timezone.now() + timedelta(seconds=30))
+    assert then in page_of(browser, held.device)
+
+
+def test_what_cannot_be_lined_up_is_not_told_to_be(alice: Person) -> None:
+    browser = Browser().password(alice)
+    for _ in range(5):
+        browser.send(code=alice.wrong_code())
+    assert "It works again in" in browser.text and "Then enter two" not in browser.text
+    Device.objects.update(paused_until=timezone.now())
+    assert 'name="next_code"' not in browser.password(alice).text
+
+
 # ---- the demo -------------------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,12 @@ def off_by(device: Device) -> str:
 
 
 @register.filter
+def then_two(device: Device) -> str:
+    """That two codes line it up after its rest; empty where nothing does."""
+    return str(words.THEN_TWO) if kinds.module(device.kind).can_resync(device) else ""
+
+
+@register.filter
 def transports(names: list[str]) -> str:
     """USB, NFC, Bluetooth … as people call them; unknown ones as they are."""
     known: list[Any] = [TRANSPORTS.get(name, name) for name in names]

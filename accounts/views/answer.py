@@ -15,7 +15,7 @@ from accounts.models import SignIn
 from accounts.views.frame import first_error
 from accounts.words import duration, sentence
 from devices import kinds, yubico
-from devices.models import Device, Kind
+from devices.models import PAUSE_AT, Device, Kind
 from mfa_site.errors import Reason, Refused
 
 TWO_CODES = (Reason.CODE_OUT_OF_SYNC, Reason.CODES_NOT_CONSECUTIVE)  # after these the page asks for two
@@ -87,8 +87,9 @@ def answer_page(
     template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
     context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
     can_resync = kind.can_resync(row)
-    two = refused is not None and refused.reason in TWO_CODES
-    context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
+    tired = can_resync and row.failures >= PAUSE_AT  # the next wrong one pauses it again: two codes at once are the cure
+    two = can_resync and (tired or (refused is not None and refused.reason in TWO_CODES))
+    context |= {"two": two, "tired": tired, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
     context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept.partition(".")[0]}
     return render(request, template, context, status=status)
 
