@@ -176,6 +176,55 @@ def test_the_demo_says_that_looking_presses_no_button(client: Client) -> None:
     assert token.counter == -1
 
 
+def pattern_of(text: str, field: str = "code") -> "re.Pattern[str]":
+    """What the browser lets through, anchored as HTML says."""
+    tag = next(tag for tag in re.findall("<input[^>]*>", text) if f'name="{field}"' in tag)
+    found = re.search(' pattern="([^"]+)" title="([^"]+)"', tag)
+    assert found, tag
+    assert "digits" in found[2]
+    return re.compile(f"(?:{html.unescape(found[1])})")
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"),
+    [
+        ("totp", ["123456", " 123 456 ", "12-34-56"], ["12345", "1234567", "123456 654321", "12345a"]),
+        ("hardware_hotp", ["123456", "123 456", "123456 654321"], ["12345", "1234567", "12345678901"]),
+        ("email", ["12345678", "1234 5678"], ["123456", "123456789"]),
+    ],
+)
+def test_a_browser_says_how_many_digits_a_code_has_before_it_is_counted(kind: str, right: list[str], wrong: list[str]) -> None:
+    browser = Browser().password(make_person(kind))
+    pattern = pattern_of(browser.text)
+    touch = make_token("yubiotp").next()
+    assert all(pattern.fullmatch(code) for code in (*right, touch, touch.upper()))
+    assert not any(pattern.fullmatch(code) for code in (*wrong, touch[1:]))
+    form = browser.text.split('name="code"')[0].rpartition("<form")[2]
+    assert "novalidate" not in form
+    assert browser.send(code="12345").status == 401, "posted all the same it is judged as ever"
+
+
+@pytest.mark.parametrize("kind", ["yubiotp", "recovery", "temporary"])
+def test_codes_that_are_no_digits_are_not_measured(kind: str) -> None:
+    person = make_person("totp", kind)
+    browser = Browser().password(person)
+    row = person.code_set if kind == "recovery" else person.held[kind].device
+    assert " pattern=" not in browser.go(f"/sign-in/{browser.at.split('/')[2]}/{row.uuid}/").text
+
+
+def test_adding_and_lining_up_and_claiming_say_it_too() -> None:
+    person = make_person("totp", "hardware_hotp")
+    browser = Browser().sign_in(person)
+    assert pattern_of(browser.go("/account/devices/add/totp/").text).fullmatch("123 456")
+    text = page_of(browser, person.held["hardware_hotp"].device)
+    assert pattern_of(text).fullmatch("123456") and not pattern_of(text, "next_code").fullmatch("12345")
+    claiming = browser.go("/account/devices/add/serial/").text
+    for field in ("code", "next_code"):
+        pattern = pattern_of(claiming, field)
+        assert pattern.fullmatch("123456") and pattern.fullmatch("1234 5678") and pattern.fullmatch("c" * 44)
+        assert not pattern.fullmatch("12345") and not pattern.fullmatch("123456789")
+
+
 # ---- the pages of devices --------------------------------------------------------------------------------------------
 
 
