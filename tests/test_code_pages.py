@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn
+from accounts.templatetags.words import ends_in
 from devices import oath
 from devices.lifecycle import State
 from devices.models import DISABLE_AT, Device
@@ -316,6 +317,31 @@ def test_what_cannot_be_lined_up_is_not_told_to_be(alice: Person) -> None:
     assert "It works again in" in browser.text and "Then enter two" not in browser.text
     Device.objects.update(paused_until=timezone.now())
     assert 'name="next_code"' not in browser.password(alice).text
+
+
+# ---- two tokens that look alike -------------------------------------------------------------------------------------
+
+
+def test_tokens_are_told_apart_by_their_serials() -> None:
+    person = make_person("totp")
+    one, two = (make_token("hotp", person.user, serial=f"FT20031147{end}") for end in ("4711", "4712"))
+    browser = Browser().password(person)
+    browser.go(f"/sign-in/{browser.at.split('/')[2]}/methods/")
+    assert "serial ends in 4711" in browser.text and "serial ends in 4712" in browser.text
+    browser.go(f"/sign-in/{browser.at.split('/')[2]}/{one.device.uuid}/")
+    assert "Its serial ends in 4711" in browser.text and "FT2003" not in browser.text
+    for row in (one, two):
+        assert row.device.serial not in browser.go(f"/sign-in/{browser.at.split('/')[2]}/methods/").text
+    browser.sign_in(person)
+    listed = browser.go("/account/devices/").text
+    assert one.device.serial in listed and two.device.serial in listed
+
+
+def test_of_a_short_serial_half_is_shown_before_signing_in() -> None:
+    assert [ends_in(Device(serial=serial)) for serial in ("", "7", "1234", "123456", "12345678", "123456789")] == [
+        *["", "", "34", "456"],
+        *["5678", "6789"],
+    ]
 
 
 # ---- the demo -------------------------------------------------------------------------------------------------------

@@ -41,6 +41,12 @@ def kind_title(device: Device) -> str:
 
 
 @register.filter
+def ends_in(device: Device) -> str:
+    """The end of its serial, by which its owner tells it from another: four characters at most, and no more than half."""
+    return device.serial[-half:] if (half := min(4, len(device.serial) // 2)) else ""
+
+
+@register.filter
 def sent_to(device: Device) -> str:
     """So much of the address that its owner knows it again."""
     return masked(device.address)
