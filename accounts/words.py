@@ -78,6 +78,8 @@ def sentence(refused: Refused) -> str:
         return gettext("That is not a code of “%(device)s”. Touch it again.") % facts
     if refused.reason is Reason.CODE_WRONG and not facts.get("seconds"):
         return gettext("That is not the next code of “%(device)s”. Press the button once more and enter what it shows.") % facts
+    if refused.reason is Reason.CODES_NOT_OF_SERIAL and facts.get("own"):
+        return gettext("This token is already yours.")
     if refused.reason is Reason.CODE_OUT_OF_SYNC:
         return out_of_sync(facts)
     if refused.facts.get("resend"):
