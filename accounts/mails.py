@@ -126,7 +126,7 @@ def _mail(person: User, subject: str, paragraphs: list[str], message_id: str) ->
 
 def circumstances(event: Event) -> str:
     """When, from where and with which program; what was erased from the event is not in it."""
-    when = date_format(timezone.localtime(event.at), "j F Y, H:i") + " " + timezone.get_current_timezone_name()
+    when = date_format(timezone.localtime(event.at), "DATETIME_FORMAT")
     lines = [_("When: %(when)s") % {"when": when}]
     if event.personal:
         if address := event.personal.get("address"):

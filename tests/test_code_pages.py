@@ -13,13 +13,15 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from accounts import mails
 from accounts.models import BrowserSession, SignIn
 from accounts.templatetags.words import ends_in
+from audit.models import Event
 from devices import oath
 from devices.lifecycle import State
 from devices.models import DISABLE_AT, Device
 from tests.authenticators import Button
-from tests.conftest import Person, make_person, make_token
+from tests.conftest import Person, hold, make_person, make_token
 from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db
@@ -317,6 +319,19 @@ def test_what_cannot_be_lined_up_is_not_told_to_be(alice: Person) -> None:
     assert "It works again in" in browser.text and "Then enter two" not in browser.text
     Device.objects.update(paused_until=timezone.now())
     assert 'name="next_code"' not in browser.password(alice).text
+
+
+def test_pages_and_mails_write_a_moment_in_one_way(alice: Person) -> None:
+    held = hold(alice, "temporary").device
+    until = timezone.now().replace(2031, 2, 3, 16, 5)
+    Device.objects.filter(pk=held.pk).update(valid_until=until, created_at=until)
+    browser = Browser().sign_in(alice)
+    text = page_of(browser, held)
+    assert "<dd>3 February 2031</dd>" in text and "<dd>3 February 2031, 16:05 UTC</dd>" in text
+    Event.objects.filter(act="signed_in").update(at=until)
+    event = Event.objects.get(act="signed_in")
+    assert ">3 February 2031, 16:05 UTC</time>" in browser.go("/account/activity/").text
+    assert "When: 3 February 2031, 16:05 UTC\n" in mails.circumstances(event)
 
 
 # ---- two tokens that look alike -------------------------------------------------------------------------------------
