@@ -124,7 +124,9 @@ def state(device: Device, now: datetime) -> str:
         return gettext("Switched off")
     if device.kind in settings.KINDS_OFF:
         return gettext("Not in use here")
-    if device.is_over(now) or device.uses_left == 0:
+    if device.uses_left == 0:
+        return gettext("Was used")
+    if device.is_over(now):
         return gettext("Its time is over")
     if device.valid_from and device.valid_from > now:
         return gettext("Not valid yet")
