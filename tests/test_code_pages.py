@@ -66,6 +66,35 @@ def test_what_takes_more_is_not_asked_for_again_and_again() -> None:
     assert browser.status == 403 and "This takes a stronger device" in browser.text and "Add a device" in browser.text
 
 
+OPENS = "lets you see your account and add a device"
+
+
+def test_a_page_that_a_temporary_code_does_not_open_says_why_and_what_does() -> None:
+    person = make_person("hardware_totp", "temporary")
+    browser = entered(person, "temporary")
+    assert f"{OPENS} within half an hour, nothing else" in browser.text
+    assert f"{OPENS}, nothing else" in browser.go("/account/").text
+    browser.go("/account/password/")
+    for path in (browser.at, f"/confirm/{browser.at.split('/')[2]}/methods/"):
+        text = browser.go(path).text
+        assert f"temporary code, which {OPENS} within half an hour, nothing else" in text
+        assert "confirm with one of your devices" in text and 'href="/account/devices/add/"' in text
+    browser.go("/account/devices/add/")
+    assert browser.status == 200
+    Device.objects.filter(pk=person.held["hardware_totp"].device.pk).update(paused_until=timezone.now() + timedelta(minutes=5))
+    assert OPENS in browser.go("/account/password/").text
+
+
+def test_a_page_that_a_code_by_mail_does_not_open_says_so_and_who_is_strong_reads_none_of_it() -> None:
+    person = make_person("email", "totp")
+    browser = entered(person, "email")
+    text = browser.go("/account/password/").text
+    assert f"code by mail, which {OPENS}, nothing else" in text and "/account/devices/add/" not in text
+    strong = Browser().sign_in(make_person("totp"))
+    grow_old()
+    assert strong.go("/account/password/").at.startswith("/confirm/") and OPENS not in strong.text
+
+
 def test_a_switched_off_device_is_nothing_stronger() -> None:
     person = make_person("email", "totp")
     Device.objects.filter(pk=person.app.pk).update(failures=DISABLE_AT)

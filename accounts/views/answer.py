@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from accounts import signin
 from accounts.forms import answer_form
 from accounts.models import SignIn
+from accounts.views import confirm
 from accounts.views.frame import first_error
 from accounts.words import duration, sentence
 from devices import kinds, yubico
@@ -84,8 +85,10 @@ def answer_page(
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown.shown)
     kind = kinds.module(row.kind)
+    closed = confirm.closed(request, sign_in)
     template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
-    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
+    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "closed": closed}
+    context["options"] = shown.shown.get("public_key")
     can_resync = kind.can_resync(row)
     tired = can_resync and row.failures >= PAUSE_AT  # the next wrong one pauses it again: two codes at once are the cure
     two = can_resync and (tired or (refused is not None and refused.reason in TWO_CODES))
@@ -99,6 +102,7 @@ def waiting_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str
     another can be sent when `wait` is over."""
     row = Device.objects.get(uuid=device, user=sign_in.person)
     context = {"sign_in": sign_in, "device": row, "kind": kinds.module(row.kind), "error": error, "wait": wait}
+    context["closed"] = confirm.closed(request, sign_in)
     return render(request, "accounts/code.html", context, status=status)
 
 
