@@ -111,7 +111,7 @@ class MailForm(forms.Form):
 class HardwareForm(forms.Form):
     """A token that lies in somebody's hand: the number on its back and two codes that follow each other."""
 
-    CODE = {"autocomplete": "off", "dir": "ltr", "class": "code", **PLAIN}
+    CODE: dict[str, Any] = {"autocomplete": "off", "dir": "ltr", "class": "code", **PLAIN}
     CODE |= {"pattern": typed(6, 7, 8), "title": _("6 to 8 digits, or a touch of the YubiKey")}
     serial = forms.CharField(
         label=_("Serial number"),

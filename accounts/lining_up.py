@@ -122,7 +122,7 @@ def _not_claimed(user: User, serial: str, row: Device | None, client: Client, no
     """Why there is nothing to claim: `row`, the token in stock, rests, or all else in one word. One's own is told."""
     refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
     refused.facts["in_stock"] = True
-    device = row and row.uuid
+    device = row.uuid if row else None
     if row is None and serial:
         mine = Device.objects.filter(serial=serial, user=user).exclude(state=State.RETIRED)
         refused.facts["own"] = device = mine.values_list("uuid", flat=True).first()
