@@ -3,13 +3,14 @@
 Attempts are counted before they are judged, as everywhere (`accounts.answering`).
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 
 from accounts import answering, enrolment
 from accounts.models import SignIn, User
@@ -22,7 +23,7 @@ from devices.models import WITH_SERIAL, Device
 from devices.oath import RESYNC_WINDOW
 from mfa_site import limits
 from mfa_site.client import Client
-from mfa_site.errors import Reason, Refused
+from mfa_site.errors import Reason, Refused, StoreAway
 
 Granted = TypeVar("Granted")
 
@@ -57,7 +58,8 @@ def take_by_serial(user: User, given: dict[str, str], answers: list[str], client
     `name` if they were said.
 
     Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, its time is over, or the codes are not its own: in
-    one word. MALFORMED for a kind that comes without serials, or is off.
+    one word; where it is the person's own already, `own` among the facts is its uuid. MALFORMED for a kind that comes without
+    serials, or is off.
     """
     return _take(user, given, answers, lambda device, _proof: device, client, now)
 
@@ -100,10 +102,7 @@ def _take(
     row = found.first() if serial else None
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:
-        refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
-        refused.facts["in_stock"] = True
-        record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
-        raise refused
+        raise _not_claimed(user, serial, row, client, now)
     proof = _judge(claimed, user.uuid, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)
     with answering.giving_back(claimed), transaction.atomic():
         Device.objects.select_for_update().get(pk=claimed.pk)  # before the person's, as in every transaction
@@ -114,7 +113,21 @@ def _take(
         claimed.refresh_from_db()
         granted = finish(claimed, proof)
         record("device_enrolled", client=client, person=user.uuid, device=claimed.uuid, kind=claimed.kind, claimed=True)
+    with contextlib.suppress(Error, StoreAway):  # it is claimed; at worst it stays counted
+        limits.give_back("take-by-serial", str(user.uuid), now)
     return granted
+
+
+def _not_claimed(user: User, serial: str, row: Device | None, client: Client, now: datetime) -> Refused:
+    """Why there is nothing to claim: `row`, the token in stock, rests, or all else in one word. One's own is told."""
+    refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
+    refused.facts["in_stock"] = True
+    device = row.uuid if row else None
+    if row is None and serial:
+        mine = Device.objects.filter(serial=serial, user=user).exclude(state=State.RETIRED)
+        refused.facts["own"] = device = mine.values_list("uuid", flat=True).first()
+    record("claim_refused", client=client, person=user.uuid, device=device, reason=refused.reason.name)
+    return refused
 
 
 def _judge(

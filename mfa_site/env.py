@@ -41,7 +41,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "`smtp://user:password@host:port`; `smtp+tls://` (or `?tls=1`) with STARTTLS, `smtps://` with TLS from the start",
     ),
     "EMAIL_FROM": ("`noreply@` and the host of the base URL", "address from which mail is sent"),
-    "EMAIL_CODES": ("`0`", "`1`: people may sign in with a code by mail, to their own security pages alone (`aal1`)"),
+    "EMAIL_CODES": ("`0`", "`1`: a code by mail lets people see their account and add a device, nothing else (`aal1`)"),
     "SMS_URL": (
         "`console:` in DEBUG, else none: no text messages",
         "gateway: `https://token@host/path` for JSON, `twilio://SID:TOKEN@api.twilio.com/?from=+1…`",
@@ -58,7 +58,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     ),
     "TEMPORARY_ACR": (
         "`aal1`",
-        "what a temporary code opens: one's own security pages and enrolment, or with `aal2` everything",
+        "`aal1`: a temporary code lets people see their account and add a device, nothing else; `aal2`: it opens everything",
     ),
     "FOUR_EYES": (
         "none",

@@ -154,6 +154,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English"))]
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "mfa_site.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = ROOT / "staticfiles"

@@ -1,5 +1,6 @@
 """Hardware tokens: a clock that drifts is learned and lined up; a token in stock is taken by its serial and two codes."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from accounts.words import sentence
 from audit.events import OPERATOR
 from audit.models import Event
 from devices.kinds import totp
+from devices.lifecycle import State
 from devices.models import Device, Kind
 from grants.models import RefreshFamily
 from mfa_site.client import Client
@@ -22,6 +24,7 @@ from mfa_site.site import Site
 from tests.authenticators import Clock, new_device
 from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.post_office import post_office
+from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db
 
@@ -314,6 +317,34 @@ def test_one_person_may_try_ten_serials_an_hour(alice: Person, mallory: Person) 
     assert code_of(refused) == (429, "too_many_attempts") and 0 < int(refused["Retry-After"]) <= 3600
     assert Device.objects.get(pk=held.device.pk).failures == 0, "nothing is judged any more"
     assert take(by_app(mallory), held).status_code == 201
+
+
+def test_what_was_claimed_is_no_try_too_many(alice: Person) -> None:
+    api = by_app(alice)
+    assert [take(api, make_token("hotp")).status_code for _ in range(6)] == [201] * 6
+    tries = [code_of(take(api, make_token("hotp"), serial=f"S-{number}"))[0] for number in range(11)]
+    assert tries == [401] * 10 + [429], "wrong ones count as before"
+
+
+def test_ones_own_serial_is_told_to_be_ones_own_and_no_other_is(alice: Person, mallory: Person) -> None:
+    mine, theirs = make_token("hotp", alice.user, serial="MINE-1"), make_token("hotp", mallory.user, serial="THEIRS-1")
+    lost = make_token("hotp", alice.user, serial="MINE-2", state=State.LOST)
+    gone = make_token("hotp", alice.user, serial="MINE-3", state=State.RETIRED)
+    browser, path = Browser().sign_in(alice), "/account/devices/add/serial/"
+    browser.go(path)
+    for own in (mine, lost):
+        browser.send(path, serial=f" {own.device.serial.lower()} ", code="000000", next_code="000001")
+        assert browser.status == 401 and "This token is already yours" in browser.text
+        assert f'href="/account/devices/{own.device.uuid}/"' in browser.text and "do not go together" not in browser.text
+    answers = set()
+    for serial in (theirs.device.serial, gone.device.serial, make_token("hotp").device.serial, "NO-SUCH"):
+        browser.send(path, serial=serial, code="000000", next_code="000001")
+        assert browser.status == 401 and "do not go together" in browser.text
+        answers.add(re.sub('value="[^"]*"', "", browser.text))
+    assert len(answers) == 1 and "already yours" not in answers.pop()
+    mine.device.refresh_from_db()
+    assert mine.device.failures == 0
+    assert code_of(take(by_app_again(alice), mine)) == (401, "wrong_answer"), "the API answers as ever"
 
 
 def test_one_person_has_at_most_fifty_devices(alice: Person) -> None:

@@ -59,15 +59,16 @@ def first(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def page(request: HttpRequest, take: Callable[[str, list[str]], HttpResponse], back: str) -> HttpResponse:
     """The form; what was entered goes to `take`, and the codes are not shown again where it refuses."""
     form = HardwareForm(request.POST or None)
-    error, status = "", 200
+    error, status, own = "", 200, None
     if request.method == "POST" and form.is_valid():
         try:
             return take(form.cleaned_data["serial"], form.answers)
         except Refused as refused:
             if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
                 raise
-            error, status = sentence(refused), refused.reason.status
+            error, status, own = sentence(refused), refused.reason.status, refused.facts.get("own")
             form = HardwareForm(initial={"serial": form.cleaned_data["serial"]})
     elif request.method == "POST":
         status = 400
-    return render(request, "accounts/hardware.html", {"form": form, "error": error, "back": back}, status=status)
+    context = {"form": form, "error": error, "back": back, "own": own}
+    return render(request, "accounts/hardware.html", context, status=status)

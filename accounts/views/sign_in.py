@@ -131,6 +131,7 @@ def methods_page(
     resting = [row for row in Device.of(sign_in.person.pk, now) if row.is_paused(now)]
     again = confirm.again(sign_in.next) if sign_in.is_step_up else reverse("sign-in")
     context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "told": told, "again": again}
+    context["closed"] = confirm.closed(request, sign_in)
     return render(request, "accounts/methods.html", context, status=status)
 
 

@@ -12,7 +12,7 @@ from mfa_site.site import Site
 
 TITLE = _("E-mail")
 HINT = _("Enter the code that we send to your mail address.")
-ABOUT = _("A code by mail. It opens only your own security pages, until you add something stronger.")
+ABOUT = _("A code by mail. It lets you see your account and add a device, nothing else.")
 HEADING = _("Enter your code")
 PROMPT = _("The %(digits)d digits in the message.")
 NUMERIC = True
