@@ -33,6 +33,8 @@ class Reason(enum.Enum):
     LAST_DEVICE = 409, "last_device"
     WRONG_STATE = 409, "wrong_state"
     TOO_MANY_DEVICES = 409, "wrong_state"
+    DEVICE_DISABLED = 409, "wrong_state"
+    NOT_LOCKED = 409, "wrong_state"
     NO_CHALLENGE = 409, "no_challenge"
     TOO_LARGE = 413, "too_large"
     UNSUPPORTED_MEDIA_TYPE = 415, "unsupported_media_type"
