@@ -57,7 +57,10 @@ def report(
     seen: Iterable[str] = (),
 ) -> None:
     """The device is LOST, or SUSPENDED where it was only forgotten (until a day from now, if nothing is said), and what it
-    opened has ended. Refused WRONG_STATE where it is nobody's or out of use already; MALFORMED for `until` with any other loss."""
+    opened has ended.
+
+    Refused WRONG_STATE where it is nobody's or out of use already; MALFORMED for `until` with any other loss.
+    """
     told: dict[str, Any] = {"loss": loss, **about(why, seen)}
     if loss == Loss.FORGOTTEN:
         _suspend(device, until or now + LIFE, client, now, actor, told)
@@ -129,7 +132,7 @@ def unlock(device: Device, client: Client, now: datetime, *, actor: UUID, why: s
 
 
 def retire(device: Device, client: Client, now: datetime, *, actor: UUID, why: str = "") -> None:
-    """The device is gone for good with its seed or key, and what it opened has ended; Refused WRONG_STATE where it was already."""
+    """The device is gone for good with its seed or key, and what it opened has ended. Refused WRONG_STATE where it was so."""
     told = about(why, ())
     with transaction.atomic():
         if not device.retire():

@@ -20,6 +20,7 @@ from accounts import policy
 from accounts.models import BrowserSession, Notice, PasswordReset, SignIn, User
 from audit.events import record
 from audit.models import Event
+from desk.devices import DevicePages
 from desk.gate import is_higher, may
 from devices.models import Device
 from grants.models import RefreshFamily, SigningKey
@@ -127,7 +128,7 @@ class People(Listed):
 
 
 @admin.register(Device)
-class Devices(ReadOnly):
+class Devices(DevicePages, ReadOnly):
     """Every device, whoever holds it."""
 
     list_display = ("name", "kind", "serial", "user", "state", "last_used_at", "paused_until")
@@ -135,8 +136,8 @@ class Devices(ReadOnly):
     list_select_related = ("user",)
     search_fields = ("serial", "user__username_key")
     fields = (
-        *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
-        *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
+        *("uuid", "user", "name", "kind", "serial", "state", "suspended_until", "created_at", "confirmed_at", "last_used_at"),
+        *("handed_out_at", "failures", "paused_until", "digits", "period", "algorithm", "drift"),
         *("model", "batch", "address", "sent", "sent_at", "valid_from", "valid_until", "uses_left", "public_id"),
         *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
     )

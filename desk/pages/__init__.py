@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as render_template
+from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
+from desk.pages import devices, hand_out, helping
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -42,11 +42,23 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-PAGES: tuple[Page, ...] = ()
-
-
-def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The template below `templates/desk/`, in the frame of the admin site."""
-    return render_template(
-        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
-    )
+PAGES: tuple[Page, ...] = (
+    Page("hand-out/", hand_out.hand_out, "hand-out", "hand_out_token", _("Hand out a token"), fresh=True),
+    Page("whose-token/", hand_out.whose_token, "whose-token", "hand_out_token", _("Whose token is this?"), fresh=True),
+    Page(
+        "people/<uuid:uuid>/temporary-code/",
+        helping.temporary_code,
+        "temporary-code",
+        "issue_temporary_code",
+        _("Issue a temporary code"),
+        fresh=True,
+    ),
+    Page("devices/<uuid:device>/lost/", helping.lost, "report-lost", "report_lost", _("Report lost"), fresh=True),
+    Page("devices/<uuid:device>/suspend/", devices.suspend, "suspend", "report_lost", _("Suspend"), fresh=True),
+    Page("devices/<uuid:device>/resume/", devices.resume, "resume", "mend_device", _("Resume"), fresh=True),
+    Page("devices/<uuid:device>/unlock/", devices.unlock, "unlock", "mend_device", _("Unlock"), fresh=True),
+    Page("devices/<uuid:device>/resync/", devices.resync, "line-up", "mend_device", _("Line up"), fresh=True),
+    Page("devices/<uuid:device>/take-back/", devices.take_back, "take-back", "hand_out_token", _("Take back"), fresh=True),
+    Page("devices/<uuid:device>/receipt/", devices.receipt, "receipt", "hand_out_token", _("Receipt")),
+    Page("devices/<uuid:device>/retire/", devices.retire, "retire", "retire_device", _("Retire"), fresh=True),
+)
