@@ -79,7 +79,7 @@ def deliveries() -> list[tuple[str, str]]:
     """The batches and models of which tokens are in stock, the largest first, with how many."""
     stock = Device.objects.filter(state=State.IN_STOCK, user=None, kind__in=WITH_SERIAL).order_by()
     found = []
-    for name, label in (("batch", _("Delivery %(what)s: %(n)d in stock")), ("model", _("Model %(what)s: %(n)d in stock"))):
+    for name, label in (("batch", _("Delivery: %(what)s (%(n)d in stock)")), ("model", _("Model: %(what)s (%(n)d in stock)"))):
         rows = stock.exclude(**({"batch": None} if name == "batch" else {"model": ""})).values(name).annotate(n=Count("pk"))
         for row in rows.order_by("-n")[:DELIVERIES]:
             found.append((f"{name}:{row[name]}", label % {"what": str(row[name])[:36], "n": row["n"]}))
