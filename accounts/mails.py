@@ -29,6 +29,25 @@ TOLD = {
         gettext_lazy("a device was suspended"),
         gettext_lazy("%(device)s was suspended: it answered as a copy of it would. It cannot be used to sign in now."),
     ),
+    "device_suspended_at_desk": (
+        gettext_lazy("a device was suspended"),
+        gettext_lazy(
+            "%(device)s was suspended by an administrator. It cannot be used to sign in now, and what it had opened was "
+            "signed out."
+        ),
+    ),
+    "device_resumed": (
+        gettext_lazy("a device can be used again"),
+        gettext_lazy("%(device)s was suspended or reported lost, and can be used to sign in again."),
+    ),
+    "device_unlocked": (
+        gettext_lazy("a device was unlocked"),
+        gettext_lazy("An administrator made an end to the pause of %(device)s after wrong answers."),
+    ),
+    "device_retired": (
+        gettext_lazy("a device was retired"),
+        gettext_lazy("%(device)s was retired by an administrator. It cannot be used any more."),
+    ),
     "device_paused": (
         gettext_lazy("wrong answers for a device"),
         gettext_lazy("%(device)s rests for a while: somebody who knew your password gave five wrong answers or more."),
@@ -101,7 +120,7 @@ def notice(event: Event, person: User) -> EmailMessage:
         str(happened) % {"device": device_of(event)},
         circumstances(event),
         _("If you know of it, there is nothing to do.")
-        if event.act in BY_OTHERS
+        if event.act in BY_OTHERS or event.actor not in (None, event.person)
         else _("If this was you, there is nothing to do."),
         _(
             "If it was not, sign in at %(account)s, remove what is not yours and change your password. If you cannot get "

@@ -79,7 +79,7 @@ def lose(device: Device, client: Client, now: datetime) -> None:
     Only an administrator takes that back. It never opens a first enrolment again: the account had a device.
     """
     with transaction.atomic():
-        if device.move(State.LOST):
+        if device.move(State.LOST, suspended_until=None):
             policy.end_what_it_opened(device, "device_lost", now)
             record("device_lost", client=client, person=owner(device), device=device.uuid, kind=device.kind)
             return

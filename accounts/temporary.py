@@ -1,6 +1,8 @@
 """Temporary codes: issued by an administrator to a person who has no device at hand."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -23,17 +25,31 @@ REASON_LENGTH = 200
 ISSUED = "temporary_code_issued"
 
 
-def issue(
-    person: User, why: str, client: Client, now: datetime, *, actor: UUID, uses: int = 1, life: timedelta = LIFE
-) -> tuple[Device, str]:
-    """A code in place of any other, and it in clear, this once; what the old one opened is ended. The person gets a notice.
-
-    `actor`: who issues it. Refused MALFORMED without a reason or out of bounds; WRONG_STATE for a person
-    who is disabled, or where another was issued at the same moment.
-    """
+def stated(why: str) -> str:
+    """The reason as the audit keeps it; Refused MALFORMED for none, and for one that is too long or no line of text."""
     why = why.strip()
     if not why or len(why) > REASON_LENGTH or not why.isprintable():
         raise Refused(Reason.MALFORMED, detail=f"reason is a text of 1 to {REASON_LENGTH} characters.")
+    return why
+
+
+def issue(
+    person: User,
+    why: str,
+    client: Client,
+    now: datetime,
+    *,
+    actor: UUID,
+    uses: int = 1,
+    life: timedelta = LIFE,
+    seen: Iterable[str] = (),
+) -> tuple[Device, str]:
+    """A code in place of any other, and it in clear, this once; what the old one opened is ended. The person gets a notice.
+
+    `actor`: who issues it, and `seen` how they knew the person. Refused MALFORMED without a reason or out of bounds;
+    WRONG_STATE for a person who is disabled, or where another was issued at the same moment.
+    """
+    why = stated(why)
     if not (1 <= uses <= MOST_USES and SHORTEST <= life <= LONGEST):
         raise Refused(Reason.MALFORMED, detail=f"A code has 1 to {MOST_USES} uses and lives 5 minutes to 7 days.")
     if not person.is_active:
@@ -46,7 +62,8 @@ def issue(
             withdraw(person, now)
             row.save(force_insert=True)
             until, who = (now + life).isoformat(timespec="seconds"), person.uuid
-            record(ISSUED, client=client, person=who, actor=actor, device=row.uuid, why=why, uses=uses, until=until)
+            about: dict[str, Any] = {"why": why, "uses": uses, "until": until} | ({"seen": sorted(seen)} if seen else {})
+            record(ISSUED, client=client, person=who, actor=actor, device=row.uuid, **about)
     except IntegrityError:
         raise Refused(Reason.WRONG_STATE) from None
     return row, code

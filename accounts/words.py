@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -67,6 +69,12 @@ SENTENCES = {
     Reason.APPROVAL_NEEDED: _(
         "Another administrator has to approve this, and was asked. Do it again when it is approved; it waits for a day."
     ),
+    Reason.WRONG_STATE: _("That is not possible in the state in which it is now."),
+    Reason.DEVICE_DISABLED: _(
+        "It was switched off after too many wrong answers in a row; only binding it anew helps. Take it back and hand it out "
+        "again, or retire it and let the person add another one."
+    ),
+    Reason.NOT_LOCKED: _("It is not locked: there were no wrong answers."),
     Reason.MALFORMED: _("That was not complete. Check it and try again."),
 }
 
@@ -121,6 +129,9 @@ def out_of_sync(facts: dict[str, Any]) -> str:
 
 def state(device: Device, now: datetime) -> str:
     """Whether the device can be used, in a few words."""
+    if device.state == State.SUSPENDED and device.suspended_until:
+        until = date_format(timezone.localtime(device.suspended_until), "j F Y, H:i T")
+        return gettext("Suspended until %(until)s") % {"until": until}
     if device.state not in (State.ACTIVE, State.ASSIGNED):
         return str(device.get_state_display())
     if device.is_disabled:

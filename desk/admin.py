@@ -16,6 +16,7 @@ from accounts.models import BrowserSession, Notice, SignIn, User
 from accounts.models.user import NAME_LENGTH, normalised
 from audit.models import Event
 from desk import people
+from desk.devices import DevicePages
 from desk.lists import ReadOnly
 from devices.models import Device
 from grants.models import RefreshFamily, SigningKey
@@ -27,7 +28,7 @@ admin.site.unregister(DBTaskResult)  # it holds nothing to read, and a form for 
 
 
 @admin.register(Device)
-class Devices(ReadOnly):
+class Devices(DevicePages, ReadOnly):
     """Every device, whoever holds it."""
 
     list_display = ("name", "kind", "serial", "user", "state", "last_used_at", "paused_until")
@@ -36,8 +37,8 @@ class Devices(ReadOnly):
     search_fields = ("serial",)  # `get_search_results` says how
     search_help_text = _("A part of the serial, or the beginning of its owner's name")
     fields = (
-        *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
-        *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
+        *("uuid", "user", "name", "kind", "serial", "state", "suspended_until", "created_at", "confirmed_at", "last_used_at"),
+        *("handed_out_at", "failures", "paused_until", "digits", "period", "algorithm", "drift"),
         *("model", "batch", "address", "sent", "sent_at", "valid_from", "valid_until", "uses_left", "public_id"),
         *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
     )

@@ -12,7 +12,7 @@ from accounts import handing_out, lining_up, people, temporary
 from accounts.api import shapes
 from accounts.models import User
 from desk.approvals import approved
-from desk.gate import administrator, refuse_higher
+from desk.gate import administrator, refuse_higher, refuse_oneself
 from desk.people import found
 from devices.lifecycle import State
 from devices.models import Device, Kind
@@ -46,6 +46,7 @@ def shape(row: Device) -> dict[str, Any]:
         "user": str(row.user.uuid) if row.user else None,
         "model": row.model or None,
         "valid_until": shapes.moment(row.valid_until),
+        "suspended_until": shapes.moment(row.suspended_until),
         "drift": row.drift if row.kind == Kind.TOTP else None,
     }
     return shapes.device(row, timezone.now()) | more
@@ -150,8 +151,7 @@ def temporary_code(request: HttpRequest, uuid: UUID) -> HttpResponse:
     user = administrator(request, "issue_temporary_code")
     given, holder = api.body(request, {"reason": str, "uses?": int, "expires_in?": int}), somebody(uuid)
     refuse_higher(user, holder)
-    if holder == user:  # a superuser too
-        raise Refused(Reason.NOT_PERMITTED)
+    refuse_oneself(user, holder)
     life = timedelta(seconds=min(max(given.get("expires_in", temporary.LIFE.total_seconds()), 0), 10**9))
     who, now, why, uses = client(request), timezone.now(), given["reason"], given.get("uses", 1)
     with approved("administrators", f"temporary-code:{holder.uuid}", user, who, now, person=holder, reason=why):

@@ -36,6 +36,12 @@ def is_higher(user: User, holder: User) -> bool:
     return holder.is_superuser or holder == user or (holder.is_staff and not may(user, "touch_administrators"))
 
 
+def refuse_oneself(user: User, holder: User) -> None:
+    """Refused NOT_PERMITTED where they are the same: nobody issues himself a way in, a superuser neither."""
+    if holder == user:
+        raise Refused(Reason.NOT_PERMITTED)
+
+
 def refuse_higher(user: User, holder: User | None) -> None:
     """Refused NOT_PERMITTED where the person is higher (`is_higher`); whoever gives an administrator a device, or takes one,
     could otherwise become him. Nobody's token is nobody's."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from desk import api
+from desk import api, api_acts
 from mfa_site.api import resource
 
 urlpatterns = [
@@ -14,4 +14,9 @@ urlpatterns = [
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),
     path("devices/<uuid:uuid>/unassign", resource(POST=api.unassign)),
     path("devices/<uuid:uuid>/resync", resource(POST=api.resync)),
+    path("devices/<uuid:uuid>/lost", resource(POST=api_acts.lost)),
+    path("devices/<uuid:uuid>/suspend", resource(POST=api_acts.suspend)),
+    path("devices/<uuid:uuid>/resume", resource(POST=api_acts.resume)),
+    path("devices/<uuid:uuid>/unlock", resource(POST=api_acts.unlock)),
+    path("devices/<uuid:uuid>/retire", resource(POST=api_acts.retire)),
 ]

@@ -23,7 +23,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.ASSIGNED: frozenset({State.IN_STOCK, State.ACTIVE, State.LOST, State.RETIRED}),
     State.ACTIVE: frozenset({State.IN_STOCK, State.SUSPENDED, State.LOST, State.RETIRED}),
     State.SUSPENDED: frozenset({State.ACTIVE, State.IN_STOCK, State.LOST, State.RETIRED}),
-    State.LOST: frozenset({State.ACTIVE, State.IN_STOCK, State.RETIRED}),
+    State.LOST: frozenset({State.ACTIVE, State.ASSIGNED, State.IN_STOCK, State.RETIRED}),
     State.RETIRED: frozenset(),
 }
 

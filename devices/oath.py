@@ -4,11 +4,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pyotp
 
-from devices.models import Device
+from devices.models import Device, Kind
 from devices.yubico import MODHEX
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
@@ -62,12 +63,20 @@ def first_match(device: Device, wanted: list[str], factors: range) -> int | None
     return None
 
 
+def near(device: Device, now: datetime, width: int) -> range:
+    """The moving factors that it may show now: so many presses ahead, or as many time steps around the one that it is in."""
+    if device.kind == Kind.TOTP:
+        step = int(now.timestamp()) // device.period + device.drift
+        return range(step - width // 2, step + width // 2 + 1)
+    return range(device.counter + 1, device.counter + 1 + width)
+
+
 def otpauth_uri(device: Device, site: Site) -> str:
     """The key URI that authenticator apps read; parameters are left out where they are the usual ones."""
     account = device.user.get_username() if device.user else device.name
     secret, digest = base32(device.seed), DIGESTS[device.algorithm]
     otp: Any
-    if device.kind == "totp":
+    if device.kind == Kind.TOTP:
         otp = pyotp.TOTP(secret, digits=device.digits, digest=digest, interval=device.period)
     else:
         otp = pyotp.HOTP(secret, digits=device.digits, digest=digest, initial_count=device.counter + 1)

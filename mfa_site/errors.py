@@ -33,6 +33,8 @@ class Reason(enum.Enum):
     LAST_DEVICE = 409, "last_device"
     WRONG_STATE = 409, "wrong_state"
     TOO_MANY_DEVICES = 409, "wrong_state"
+    DEVICE_DISABLED = 409, "wrong_state"
+    NOT_LOCKED = 409, "wrong_state"
     NO_CHALLENGE = 409, "no_challenge"
     APPROVAL_NEEDED = 409, "approval_needed"
     TOO_LARGE = 413, "too_large"

@@ -1,6 +1,7 @@
 """A disabled person, a lost device, a changed password, an ended session: refused at the next request, in every process."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -127,6 +128,27 @@ def test_what_ends_in_one_process_is_refused_in_the_other(tmp_path: Path, settin
         assert mine.seen(other) == (200, 401, 400)
         assert mine.call(one, "DELETE", f"/api/v1/sessions/{mine.session}", **ended)[0] == 204
         assert mine.seen(other) == REFUSED and theirs.seen(other) == ALIVE
+
+
+@pytest.mark.parametrize("reason", ["stolen", "forgotten"])
+def test_what_the_desk_takes_out_of_use_is_dead_within_a_second_in_every_process(
+    tmp_path: Path, settings: Any, reason: str
+) -> None:
+    admin = Api().sign_in(make_person("totp", is_staff=True, is_superuser=True))["access_token"]
+    with two_servers(tmp_path, settings.KEYRING) as (one, other):
+        person = make_person("fido2", "totp")
+        app, person.apps = person.apps, []
+        held, others = Grants(person), Grants(make_person("fido2"))
+        person.apps = app
+        assert held.seen(one) == held.seen(other) == others.seen(other) == ALIVE
+        headers = {"Authorization": f"Bearer {admin}", "Content-Type": "application/json"}
+        path, began = f"/api/v1/admin/devices/{person.key.uuid}/lost", time.monotonic()
+        assert held.call(one, "POST", path, json.dumps({"reason": reason}), **headers)[0] == 200
+        assert held.seen(other) == held.seen(one) == REFUSED
+        assert time.monotonic() - began < 1, "the loss, and six calls that see it"
+        assert others.seen(other) == ALIVE
+        assert held.call(one, "POST", path.replace("lost", "resume"), "{}", **headers)[0] == 200
+        assert held.seen(other) == REFUSED, "found again, it opens nothing that it had opened before"
 
 
 def test_everything_of_a_person_ends_but_one() -> None:

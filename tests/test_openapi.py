@@ -647,6 +647,50 @@ def line_up(held: Any, answers: list[str]) -> Any:
     return with_tokens(administrator()).post(f"admin/devices/{held.device.uuid}/resync", {"answers": answers})
 
 
+def in_a_day() -> str:
+    """That time, in RFC 3339."""
+    return (timezone.now() + timedelta(days=1)).isoformat(timespec="seconds")
+
+
+def act_on(device: Device, act: str, body: dict[str, Any] | None = None) -> Any:
+    """What an administrator's act answers."""
+    return with_tokens(administrator()).post(f"admin/devices/{device.uuid}/{act}", body)
+
+
+@succeeds("reportAnyDeviceLost")
+def every_loss_is_reported() -> Any:
+    losses = [{"reason": reason} for reason in ("lost", "stolen", "broken", "forgotten")]
+    losses.append({"reason": "forgotten", "until": in_a_day()})
+    answers = [act_on(make_person("totp").app, "lost", loss) for loss in losses]
+    assert {answer.status_code for answer in answers} == {200}
+    return answers[-1]
+
+
+@succeeds("suspendDevice")
+def a_device_is_suspended() -> Any:
+    assert act_on(make_person("totp").app, "suspend").status_code == 200
+    return act_on(make_person("fido2").key, "suspend", {"until": in_a_day()})
+
+
+@succeeds("resumeDevice")
+def a_device_is_resumed() -> Any:
+    row = make_person("totp").app
+    act_on(row, "suspend")
+    return act_on(row, "resume")
+
+
+@succeeds("unlockDevice")
+def a_device_is_unlocked() -> Any:
+    row = make_person("totp").app
+    Device.objects.filter(pk=row.pk).update(failures=6)
+    return act_on(row, "unlock")
+
+
+@succeeds("retireDevice")
+def a_device_is_retired() -> Any:
+    return act_on(make_person("totp").app, "retire")
+
+
 @succeeds("makeRecoveryCodes")
 def a_first_set_of_codes() -> Any:
     return with_session(make_person("fido2")).post("recovery-codes")
@@ -1179,6 +1223,32 @@ def an_unknown_token_is_taken_back() -> Any:
 @refused("unassignDevice", "wrong_state")
 def an_app_is_taken_back() -> Any:
     return with_tokens(administrator()).post(f"admin/devices/{make_person('totp').app.uuid}/unassign")
+
+
+ACTS = {
+    "reportAnyDeviceLost": ("lost", {"reason": "lost"}),
+    "suspendDevice": ("suspend", {}),
+    "resumeDevice": ("resume", {}),
+    "unlockDevice": ("unlock", {}),
+    "retireDevice": ("retire", {}),
+}
+
+
+def act_on_nothing(act: str, body: dict[str, Any]) -> Any:
+    """A device that nobody knows."""
+    return with_tokens(administrator()).post(f"admin/devices/{uuid4()}/{act}", body)
+
+
+def act_in_the_wrong_state(act: str, body: dict[str, Any]) -> Any:
+    """A device that is gone for good."""
+    row = make_person("totp").app
+    row.retire()
+    return act_on(row, act, body)
+
+
+for operation_id, (act, given) in ACTS.items():
+    refused(operation_id, "not_found")(partial(act_on_nothing, act, given))
+    refused(operation_id, "wrong_state")(partial(act_in_the_wrong_state, act, given))
 
 
 @refused("resyncAnyDevice", "wrong_answer")

@@ -25,6 +25,11 @@ API = {
     ("POST", "devices/<uuid:uuid>/assign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/unassign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/resync"): "mend_device",
+    ("POST", "devices/<uuid:uuid>/lost"): "report_lost",
+    ("POST", "devices/<uuid:uuid>/suspend"): "report_lost",
+    ("POST", "devices/<uuid:uuid>/resume"): "mend_device",
+    ("POST", "devices/<uuid:uuid>/unlock"): "mend_device",
+    ("POST", "devices/<uuid:uuid>/retire"): "retire_device",
 }
 
 

@@ -255,7 +255,7 @@ def test_a_session_that_ended_took_its_test_with_it(alice: Person) -> None:
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"state": "lost"}, "You reported it lost"),
+        ({"state": "lost"}, "It was reported lost"),
         ({"state": "suspended"}, "It is suspended"),
         ({"failures": 50}, "After too many wrong answers in a row nobody can sign in with it any more"),
         ({"paused_until": datetime(2999, 1, 1, tzinfo=UTC)}, "so it rests for a while"),

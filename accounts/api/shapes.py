@@ -1,5 +1,6 @@
 """How people, devices and times look in JSON."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from mfa_site.api import Shape
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import RequestProof
 
+RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 NEW_DEVICE: Shape = {"kind": str, "name?": str, "address?": str, "serial?": str, "answers?": list}
 
 
@@ -25,6 +27,18 @@ def two_codes(given: dict[str, Any]) -> list[str]:
 def moment(value: datetime | None) -> str | None:
     """RFC 3339 in UTC."""
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if value else None
+
+
+def given_moment(text: str, name: str) -> datetime:
+    """The time in RFC 3339 that a call brings; Refused MALFORMED for anything else."""
+    try:
+        found = datetime.fromisoformat(text) if RFC_3339.fullmatch(text) else None
+        found = found and found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise Refused(Reason.MALFORMED, detail=f"{name} is a time as in 2026-12-24T08:00:00Z.")
+    return found
 
 
 def seconds_until(end: datetime, now: datetime) -> int:

@@ -56,9 +56,14 @@ def signed_in_page(view: View) -> View:
             usual: dict[str, Any] = {**STEP_UP}
             asked = {**refused.facts, "acr": refused.facts["acr"] or ACR[0]}  # a fresh proof, of whatever strength
             unusual = {name: value for name, value in asked.items() if value not in (None, usual[name])}
-            return redirect(f"{reverse('confirm')}?{urlencode({'next': request.path, **unusual})}")
+            return redirect(f"{reverse('confirm')}?{urlencode({'next': here(request), **unusual})}")
 
     return guarded
+
+
+def here(request: HttpRequest) -> str:
+    """The page with its query, where to come back to; without it where that is too long to be kept."""
+    return safe_next(request.get_full_path()) or request.path
 
 
 def keep_typed(request: HttpRequest) -> None:
@@ -66,7 +71,7 @@ def keep_typed(request: HttpRequest) -> None:
     typed = {name: request.POST.get(name, "")[:KEPT_LENGTH] for name in KEPT}
     fields = {name: value for name, value in typed.items() if value and value.isprintable()}
     if fields:
-        request.session["typed"] = {"path": request.path, "until": time.time() + KEPT_FOR, "fields": fields}
+        request.session["typed"] = {"path": here(request), "until": time.time() + KEPT_FOR, "fields": fields}
 
 
 def has_typed(request: HttpRequest, path: str) -> bool:
@@ -77,7 +82,7 @@ def has_typed(request: HttpRequest, path: str) -> bool:
 
 def typed_before(request: HttpRequest) -> dict[str, str]:
     """What was typed on this page before a confirmation, once; empty if nothing was."""
-    if request.method != "GET" or not has_typed(request, request.path):
+    if request.method != "GET" or not has_typed(request, here(request)):
         return {}
     return dict(request.session.pop("typed")["fields"])
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import approvals, people
+from desk.pages import approvals, devices, hand_out, helping, people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -50,4 +50,22 @@ PAGES: tuple[Page, ...] = (
     ),
     Page("people/<uuid:uuid>/sessions/", people.end_sessions, "end-sessions", "end_sessions", _("End sessions")),
     Page("people/<uuid:uuid>/roles/", people.give_roles, "roles", "give_roles", _("Roles"), fresh=True),
+    Page("hand-out/", hand_out.hand_out, "hand-out", "hand_out_token", _("Hand out a token"), fresh=True),
+    Page("whose-token/", hand_out.whose_token, "whose-token", "hand_out_token", _("Whose token is this?"), fresh=True),
+    Page(
+        "people/<uuid:uuid>/temporary-code/",
+        helping.temporary_code,
+        "temporary-code",
+        "issue_temporary_code",
+        _("Issue a temporary code"),
+        fresh=True,
+    ),
+    Page("devices/<uuid:device>/lost/", helping.lost, "report-lost", "report_lost", _("Report lost"), fresh=True),
+    Page("devices/<uuid:device>/suspend/", devices.suspend, "suspend", "report_lost", _("Suspend"), fresh=True),
+    Page("devices/<uuid:device>/resume/", devices.resume, "resume", "mend_device", _("Resume"), fresh=True),
+    Page("devices/<uuid:device>/unlock/", devices.unlock, "unlock", "mend_device", _("Unlock"), fresh=True),
+    Page("devices/<uuid:device>/resync/", devices.resync, "line-up", "mend_device", _("Line up"), fresh=True),
+    Page("devices/<uuid:device>/take-back/", devices.take_back, "take-back", "hand_out_token", _("Take back"), fresh=True),
+    Page("devices/<uuid:device>/receipt/", devices.receipt, "receipt", "hand_out_token", _("Receipt")),
+    Page("devices/<uuid:device>/retire/", devices.retire, "retire", "retire_device", _("Retire"), fresh=True),
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Greatest
 from django_otp.models import Device as OtpDevice
 
@@ -18,7 +18,7 @@ PAUSE_AT = 5  # wrong answers in a row; typing errors rarely come five at a time
 PAUSE_FIRST = timedelta(seconds=30)  # NIST SP 800-63B-4 3.2.2 suggests 30 s up to an hour
 PAUSE_LONGEST = timedelta(minutes=15)  # capped, so that nobody can lock a person out for long
 STOCK_FAILURES = 10  # no more are kept: the longest pause between guesses at two codes at once is enough
-DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
+DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps, no unlocking (decision 0010)
 HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 
 PENDING = Q(state=State.ASSIGNED, serial="")  # an enrolment begun and not confirmed
@@ -105,9 +105,12 @@ class Acts(OtpDevice):
         """The enrolment ends: active, with what the proof brought, its code used up; False if that happened already."""
         return self._won(Q(state=State.ASSIGNED), proof, now, {"name": name, "confirmed_at": now, **proof.columns})
 
-    def take_from_stock(self, user_id: int, proof: "Proof", name: str, now: datetime) -> bool:
-        """The token is the person's and active, its code used up; False if somebody else has it by now."""
-        return self._won(Q(state=State.IN_STOCK), proof, now, {"name": name, "confirmed_at": now, "user_id": user_id})
+    def take_from_stock(self, user_id: int, proof: "Proof", name: str, now: datetime, by: UUID | None = None) -> bool:
+        """The token is the person's and active, its code used up, given out by the administrator `by` if it was; False if
+        somebody else has it by now."""
+        columns: dict[str, Any] = {"name": name, "confirmed_at": now, "user_id": user_id}
+        columns |= {"handed_out_by": by, "handed_out_at": now} if by else {}
+        return self._won(Q(state=State.IN_STOCK), proof, now, columns)
 
     def spend_use(self, now: datetime) -> bool:
         """One of its uses is gone and the failures are forgotten; False if none was left."""
@@ -137,9 +140,33 @@ class Acts(OtpDevice):
             self.state = new
         return changed == 1
 
+    def resume(self) -> bool:
+        """In use again after it was suspended or lost; a token that was handed out and never tried is to be tried again."""
+        untried = When(Q(confirmed_at=None) & ~Q(serial=""), then=Value(State.ASSIGNED))
+        found = type(self).objects.filter(pk=self.pk, user_id=self.user_id, state__in=(State.SUSPENDED, State.LOST))
+        in_use = Case(untried, default=Value(State.ACTIVE), output_field=models.CharField())
+        return found.update(state=in_use, suspended_until=None) == 1
+
+    def resume_when_due(self, now: datetime) -> bool:
+        """In use again, if it was suspended until now or before."""
+        due = type(self).objects.filter(pk=self.pk, state=State.SUSPENDED, suspended_until__lte=now)
+        return due.update(state=State.ACTIVE, suspended_until=None) == 1
+
+    def unlock(self) -> bool:
+        """Its wrong answers are forgotten and it rests no more; False if there were none, or it is switched off."""
+        locked = type(self).objects.filter(pk=self.pk, user_id=self.user_id, failures__range=(1, DISABLE_AT - 1))
+        return locked.update(failures=0, paused_until=None) == 1  # an attempt that is being judged goes on holding it
+
     def retire(self) -> bool:
         """Removed for good: nothing of it can answer any more, the row stays for the history."""
-        gone = {"secret": "", "secret_hash": "", "credential_id": None, "public_key": None, "address": ""}
+        gone = {
+            "suspended_until": None,
+            "secret": "",
+            "secret_hash": "",
+            "credential_id": None,
+            "public_key": None,
+            "address": "",
+        }
         return self.move(State.RETIRED, **gone)
 
     def hand_out(self, user_id: int, name: str, by: UUID, now: datetime) -> bool:

@@ -69,14 +69,18 @@ class Device(Acts):
     attestation = models.CharField(max_length=32, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
-    suspended_until = models.DateTimeField(null=True)  # comes back by itself then; without it somebody resumes it
+    suspended_until = models.DateTimeField(null=True)  # the worker resumes it then; without it somebody does
     # Which administrators had it in hands: enrolled it for its owner, gave it out.
     enrolled_by = models.UUIDField(null=True)
     handed_out_by = models.UUIDField(null=True)
     handed_out_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "state"])]
+        indexes = [
+            models.Index(fields=["user", "state"]),
+            # The worker asks every second which are due to come back.
+            models.Index(name="device_due_back", fields=["suspended_until"], condition=Q(suspended_until__isnull=False)),
+        ]
         constraints = [
             # Whoever makes a second one at the same moment hits these. What was removed may come again.
             models.UniqueConstraint(

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from accounts import notices, prune
+from accounts import notices, out_of_use, prune
 from audit import seals
 from devices import queue
 from mfa_site.start import refuse_another_keyring
@@ -27,11 +27,12 @@ LAST = 0.5  # seconds that the chore in progress has when the worker is told to 
 Chore = Callable[[datetime], int]
 
 # Each does what is due now and says how much that was. Several workers may run: each chore sees to that itself.
-CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, prune.a_little)
+CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, out_of_use.come_back, prune.a_little)
 
 
 class Command(BaseCommand):
-    """Seals the audit, sends what is due, codes at once, and forgets what is over, until it is told to stop."""
+    """Seals the audit, sends what is due, codes at once, resumes what was suspended until now, and forgets what is over, until
+    it is told to stop."""
 
     help = "Do what is due beside the requests: audit seals, notices by mail, forgetting. Example: manage.py worker --once"
 
