@@ -54,7 +54,7 @@ def begin(
         shown = kinds.module(kind).begin(device, Ceremony(uuid, user.uuid), this_site(), now)
         columns: dict[str, Any] = {"uuid": uuid, "device": device, "kept": shown.kept, "started_by": started_by}
         ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, **columns)
-        actor, who, sid = by and by.uuid, user.uuid, started_by
+        actor, who, sid = by.uuid if by else None, user.uuid, started_by
         record("enrolment_begun", client=client, actor=actor, person=who, device=device.uuid, sid=sid, kind=kind)
     return Begun(ceremony, device, shown)
 
@@ -83,7 +83,7 @@ def _new_device(user: User, kind: str, given: dict[str, str], now: datetime, by:
     forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
     make_room(user)
     device = Device(user=user, kind=kind, name=clean_name(given.get("name", "")), state=State.ASSIGNED, created_at=now)
-    device.enrolled_by = by and by.uuid
+    device.enrolled_by = by.uuid if by else None
     module.fill(device, given, site)
     device.save(force_insert=True)
     return device
@@ -175,7 +175,7 @@ def _confirm(
     by: User | None = None,
 ) -> Granted:
     assert ceremony.device is not None and ceremony.user is not None
-    actor = by and by.uuid
+    actor = by.uuid if by else None
     claimed, kept = answering.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True, actor=actor)
     kind = kinds.module(claimed.kind)
     try:

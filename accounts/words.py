@@ -86,7 +86,7 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and facts.get("in_stock"):
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Somebody has entered wrong codes for that serial. Try again in %(wait)s.") % facts
-    if refused.reason is Reason.MALFORMED and "detail" in refused.facts:
+    if refused.reason in (Reason.MALFORMED, Reason.WRONG_STATE) and "detail" in refused.facts:
         return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)

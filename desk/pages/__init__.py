@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import keys
+from desk.pages import keys, people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -42,6 +43,12 @@ class Page:
 
 
 PAGES: tuple[Page, ...] = (
+    Page("people/create/", people.create, "create-person", "create_person", _("Create a person"), fresh=True),
+    Page(
+        "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")
+    ),
+    Page("people/<uuid:uuid>/sessions/", people.end_sessions, "end-sessions", "end_sessions", _("End sessions")),
+    Page("people/<uuid:uuid>/roles/", people.give_roles, "roles", "give_roles", _("Roles"), fresh=True),
     Page("people/<uuid:uuid>/key/", keys.enrol, "enrol-key", "enrol_key", keys.TITLE, fresh=True),
     Page("people/<uuid:uuid>/key/<uuid:device>/", keys.enrolled, "key-enrolled", "enrol_key"),
 )

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +27,8 @@ AGAIN = (Reason.NOT_FOUND, Reason.SIGN_IN_OVER, Reason.DEVICE_NOT_USABLE)  # of 
 def enrol(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """GET shows for whom, and the button; POST brings what the key answered."""
     user = signed_in(request)
+    if user.uuid == uuid:
+        return redirect("add-device-kind", Kind.FIDO2)  # one's own has a page, with rules of its own
     person = keys.holder(user, uuid)
     caught: Refused | None = None
     error, status = "", 200
