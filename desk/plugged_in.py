@@ -26,7 +26,7 @@ from desk.key_troubles import KeyTrouble, WrongPin, asking, meaning
 Find = Callable[[], Iterable[CtapDevice]]
 Say = Callable[[str], None]
 Ask = Callable[[str], str]  # what is typed is not shown
-PATIENCE = 60.0  # seconds in which a key is plugged in, or one of several touched
+PATIENCE = 120.0  # seconds in which a key is plugged in, or touched
 LOOK_EVERY = 0.5
 LONGEST_PIN = 63  # bytes, CTAP 6.5.1
 NO_KEY = (
@@ -98,10 +98,10 @@ def touched(keys: list[CtapDevice], say: Say, patience: float) -> CtapDevice:
 
 
 class Person(UserInteraction):
-    """Who sits before the key. A PIN that was just set is not asked for again."""
+    """Who sits before the key, for at most so many seconds. A PIN that was just set is not asked for again."""
 
-    def __init__(self, whose: str, say: Say, ask: Ask) -> None:
-        self.whose, self.say, self.ask, self.pin = whose, say, ask, ""
+    def __init__(self, whose: str, say: Say, ask: Ask, patience: float) -> None:
+        self.whose, self.say, self.ask, self.patience, self.pin = whose, say, ask, patience, ""
 
     def prompt_up(self) -> None:
         self.say("Touch the key when it blinks.")
@@ -126,7 +126,7 @@ def register(
     can_verify = bool(info.options.keys() & {"clientPin", "uv"})
     if with_pin and info.options.get("clientPin") is False and not info.options.get("uv"):
         set_pin(key, person)
-    wanted = _for_ctap(options(), "excludeCredentials")
+    wanted = _for_ctap(options(), "excludeCredentials", person)
     if with_pin and can_verify:
         wanted["authenticatorSelection"] = {**wanted["authenticatorSelection"], "userVerification": "required"}
     made = _with_pin(key, person, lambda: _client(key, origin, person).make_credential(wanted))  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def register(
 
 def answer(key: CtapDevice, origin: str, options: dict[str, Any], person: Person) -> dict[str, Any]:
     """What the key answers to the request options of a sign-in, as a browser's `toJSON()` gives it."""
-    wanted = _for_ctap(options, "allowCredentials")
+    wanted = _for_ctap(options, "allowCredentials", person)
     found = _with_pin(key, person, lambda: _client(key, origin, person).get_assertion(wanted))  # type: ignore[arg-type]
     return _as_json(found.get_response(0))
 
@@ -181,10 +181,11 @@ def _client(key: CtapDevice, origin: str, person: Person) -> Fido2Client:
     return Fido2Client(key, DefaultClientDataCollector(origin), user_interaction=person)
 
 
-def _for_ctap(options: dict[str, Any], listed: str) -> dict[str, Any]:
+def _for_ctap(options: dict[str, Any], listed: str, person: Person) -> dict[str, Any]:
     """The options without what means nothing to a key that is plugged in; the library does not know every transport."""
     keys = [{name: value for name, value in one.items() if name != "transports"} for one in options.get(listed, ())]
-    return {name: value for name, value in options.items() if name != "hints"} | {listed: keys}
+    timeout = min(options["timeout"], int(person.patience * 1000))
+    return {name: value for name, value in options.items() if name != "hints"} | {listed: keys, "timeout": timeout}
 
 
 def _nameless(data: AuthenticatorData) -> AuthenticatorData:

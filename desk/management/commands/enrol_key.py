@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def __init__(self, *args: Any, find: Find = plugged_in.find, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.find, self.proved_at = find, 0.0
+        self.find, self.proved_at, self.own_key_is_in = find, 0.0, False
         self.enrolled: list[dict[str, Any]] = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -52,7 +52,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--attestation", choices=("direct", "none"), default="direct", help="whether the service learns the model (direct)"
         )
-        parser.add_argument("--wait", type=float, default=plugged_in.PATIENCE, metavar="SECONDS", help="for a key (60)")
+        parser.add_argument(
+            "--wait", type=float, default=plugged_in.PATIENCE, metavar="SECONDS", help="for the key, and for a touch (120)"
+        )
         parser.add_argument("--json", action="store_true", help="print the person and the keys as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -132,7 +134,8 @@ class Command(BaseCommand):
             self.say(f"Your own key, “{device['name']}”, for yourself:")
             options = self.service.challenge(sign_in, device)["public_key"]
             with plugged_in.chosen(self.find, self.say, self.options["wait"]) as key:
-                you = Person("you", self.say, self.ask_secret)
+                you = Person("you", self.say, self.ask_secret, self.options["wait"])
+                self.own_key_is_in = True
                 return plugged_in.answer(key, self.service.origin, options, you)
         if device["kind"] in ("sms", "email"):
             self.say(f"A code went to {self.service.challenge(sign_in, device)['sent_to']}.")
@@ -159,10 +162,8 @@ class Command(BaseCommand):
                 self.say(f"“{row['name']}” is registered for {whose}.")
                 if len(self.enrolled) == 1:
                     self.say("A second key in a safe place opens the account when the first is lost.")
-            except (KeyTrouble, Answered) as trouble:
+            except KeyTrouble as trouble:
                 failed = trouble
-                if isinstance(trouble, Answered) and trouble.code != "wrong_answer":
-                    raise
                 self.say(str(trouble))
             if not self.wants_more(whose, again=failed is not None):
                 return failed
@@ -172,17 +173,26 @@ class Command(BaseCommand):
         begun: dict[str, Any] = {}
         if time.monotonic() - self.proved_at > FRESH:  # before the key is plugged in, for the administrator's may have to be
             self.prove_again()
+        if self.own_key_is_in:  # or the person would be given the administrator's key
+            self.ask(f"Take your own key out, plug in the one for {whose}, and press Enter. ")
+            self.own_key_is_in = False
 
         def options() -> dict[str, Any]:
             begun.update(self.fresh(lambda: self.service.begin_key(person, self.options["name"])))
             return dict(begun["public_key"])
 
         with plugged_in.chosen(self.find, self.say, self.options["wait"]) as key:
-            who = Person(whose, self.say, self.ask_secret)
+            who = Person(whose, self.say, self.ask_secret, self.options["wait"])
             how = {"with_pin": not self.options["no_pin"], "attestation": self.options["attestation"]}
             answer = plugged_in.register(key, self.service.origin, options, who, **how)
         # A proof that grew too old just now is confirmed without losing what the key said: nothing was judged yet.
-        confirmed: dict[str, Any] = self.fresh(lambda: self.service.confirm_key(person, begun["device"], answer))
+        try:
+            confirmed: dict[str, Any] = self.fresh(lambda: self.service.confirm_key(person, begun["device"], answer))
+        except Answered as refused:
+            if refused.code != "wrong_answer":
+                raise
+            here = self.service.origin
+            raise KeyTrouble(f"The service does not accept this key. Is {here} the address at which people sign in?") from None
         return confirmed
 
     def fresh(self, call: Any) -> Any:
@@ -211,8 +221,8 @@ class Command(BaseCommand):
     # ---- terminal --------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """To whoever sits there; standard output is for the result."""
-        self.stderr.write(text, style_func=str)
+        """To whoever sits there, nothing but printable characters; standard output is for the result."""
+        self.stderr.write("".join(c if c.isprintable() or c == "\n" else " " for c in text), style_func=str)
 
     def ask_secret(self, question: str) -> str:
         return self.ask(question, secret=True)
