@@ -34,7 +34,10 @@ def begin(request: HttpRequest, user: User, person: User, given: dict[str, str])
 
 
 def go_on(request: HttpRequest, user: User, person: User) -> enrolment.Begun:
-    """What this session began for the person, with a new challenge, or else a new beginning."""
+    """What this session began for the person, with a new challenge, or else a new beginning; Refused WRONG_STATE for somebody
+    who is disabled."""
+    if not person.is_active:
+        raise Refused(Reason.WRONG_STATE)
     sid, now = check(request).sid, timezone.now()
     ceremony = enrolment.in_progress(person, sid, now, device__kind=Kind.FIDO2, device__enrolled_by=user.uuid)
     return enrolment.show_again(ceremony, now) if ceremony else begin(request, user, person, {})
