@@ -4,7 +4,6 @@ python-fido2 knows the wire, the PIN protocols and how a client asks. Said here:
 when; `desk.key_troubles` has what a person reads when it goes wrong.
 """
 
-import importlib.util
 import json
 import threading
 import time
@@ -36,13 +35,8 @@ NO_KEY = (
 
 
 def find() -> list[CtapDevice]:
-    """The keys in USB ports; those on NFC readers too, where pyscard is installed."""
-    found: list[CtapDevice] = list(CtapHidDevice.list_devices())
-    if importlib.util.find_spec("smartcard"):
-        from fido2.pcsc import CtapPcscDevice
-
-        found += CtapPcscDevice.list_devices()
-    return found
+    """The keys in USB ports. (Those on NFC readers would need pyscard, which has to be compiled.)"""
+    return list(CtapHidDevice.list_devices())
 
 
 @contextmanager
