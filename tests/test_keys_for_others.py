@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import notices
 from accounts.models import BrowserSession, SignIn, User
 from audit.models import Event
+from devices.kinds import fido2
 from devices.lifecycle import State
 from devices.models import Device
 from grants.models import RefreshFamily
@@ -118,6 +119,20 @@ def test_who_is_signed_out_meanwhile_confirms_nothing(desk: Api, ada: Person, bo
     RefreshFamily.objects.filter(person=ada.user.uuid).update(ended_at=timezone.now(), ended_for="signed_out")
     assert code_of(confirm(desk, bob, begun, SoftKey())) == (401, "not_signed_in")
     assert not Device.objects.filter(enrolled_by=ada.user.uuid, state=State.ACTIVE).exists()
+
+
+def test_who_is_signed_out_while_it_is_judged_confirms_nothing(
+    desk: Api, ada: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, judge = begin(desk, bob).json(), fido2.confirm
+
+    def slowly(*args: Any) -> Any:
+        RefreshFamily.objects.filter(person=ada.user.uuid).update(ended_at=timezone.now(), ended_for="signed_out")
+        return judge(*args)
+
+    monkeypatch.setattr(fido2, "confirm", slowly)
+    assert code_of(confirm(desk, bob, begun, SoftKey())) == (401, "not_signed_in")
+    assert not Device.objects.filter(uuid=begun["device"]["uuid"], state=State.ACTIVE).exists()
 
 
 def test_who_loses_the_right_meanwhile_confirms_nothing(ada: Person, bob: Person) -> None:
