@@ -46,9 +46,17 @@ def prove(
 
 
 def claim(
-    sign_in: SignIn, device: UUID, given: Any, client: Client, now: datetime, *, pending: bool = False
+    sign_in: SignIn,
+    device: UUID,
+    given: Any,
+    client: Client,
+    now: datetime,
+    *,
+    pending: bool = False,
+    actor: UUID | None = None,
 ) -> tuple[Device, str]:
-    """The attempt is counted and a challenge that may be answered once is taken, before any judging.
+    """The attempt is counted and a challenge that may be answered once is taken, before any judging. `actor`: who tries, if
+    not the person.
 
     A malformed answer, a missing challenge and a device that cannot answer are Refused and count nothing. While the
     attempt that decides about a pause is being judged, this one waits: its outcome decides whether this one may try.
@@ -63,7 +71,8 @@ def claim(
         time.sleep(WAIT)
         now = timezone.now()
     refused = refusal(row, now)
-    record("answer_refused", client=client, person=sign_in.person.uuid, device=row and row.uuid, reason=refused.reason.name)
+    who, which, why = sign_in.person.uuid, row and row.uuid, refused.reason.name
+    record("answer_refused", client=client, actor=actor, person=who, device=which, reason=why)
     raise refused
 
 
@@ -86,7 +95,15 @@ def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending
 
 
 def judge(
-    sign_in: SignIn, device: Device, kept: str, given: Any, client: Client, now: datetime, verify: Callable[..., Proof]
+    sign_in: SignIn,
+    device: Device,
+    kept: str,
+    given: Any,
+    client: Client,
+    now: datetime,
+    verify: Callable[..., Proof],
+    *,
+    actor: UUID | None = None,
 ) -> Proof:
     """What the answer proves. A wrong one stays counted; one that was used, and a fault of ours, give the claim back."""
     try:
@@ -95,9 +112,9 @@ def judge(
     except Refused as refused:
         with transaction.atomic():
             if refused.reason.is_wrong_answer:
-                after_wrong(sign_in, device, refused.reason, client, now)
-            who, why = sign_in.person.uuid, refused.reason.name
-            record("answer_refused", client=client, person=who, device=device.uuid, reason=why, kind=device.kind)
+                after_wrong(sign_in, device, refused.reason, client, now, actor)
+            who, which, why = sign_in.person.uuid, device.uuid, refused.reason.name
+            record("answer_refused", client=client, actor=actor, person=who, device=which, reason=why, kind=device.kind)
         refused.facts.setdefault("device", device.name or kinds.title(device))
         raise
 
@@ -114,23 +131,25 @@ def giving_back(device: Device) -> Iterator[None]:
         raise
 
 
-def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime) -> None:
+def after_wrong(
+    sign_in: SignIn, device: Device, reason: Reason, client: Client, now: datetime, actor: UUID | None = None
+) -> None:
     """The ceremony's count, the device's pause, and the suspension of a key that looks cloned."""
     person = sign_in.person.uuid
     # The device before the sign-in, as in every transaction: another order would deadlock.
-    rest(device, person, client, now)
+    rest(device, person, client, now, actor)
     if sign_in.count_wrong(now):
-        record("sign_in_refused", client=client, person=person, device=device.uuid, purpose=sign_in.purpose)
+        record("sign_in_refused", client=client, actor=actor, person=person, device=device.uuid, purpose=sign_in.purpose)
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
         policy.end_what_it_opened(device, "device_suspended", now)
         record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)
 
 
-def rest(device: Device, person: UUID, client: Client, now: datetime) -> None:
+def rest(device: Device, person: UUID, client: Client, now: datetime, actor: UUID | None = None) -> None:
     """After a wrong answer: from the fifth in a row on the person's device is paused, in the end switched off."""
     if pause := device.pause_after_wrong(now):
         act = "device_disabled" if device.is_disabled else "device_paused"
-        record(act, client=client, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
+        record(act, client=client, actor=actor, person=person, device=device.uuid, seconds=int(pause.total_seconds()))
 
 
 def refusal(device: Device | None, now: datetime) -> Refused:

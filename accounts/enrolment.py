@@ -1,7 +1,8 @@
 """Enrolling a device: begun (the person sees what it needs), then confirmed by a real answer of that device.
 
 The first device of a new account belongs to its sign-in (ENROLLING); any other to an enrolment of its own, which
-only the session or refresh family that began it can confirm.
+only the session or refresh family that began it can confirm: the person's own, or that of an administrator who has the
+person's key in his machine (`by`).
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from mfa_site.site import this_site
 MOST_PENDING = 5  # enrolments that one person may have begun and not confirmed
 MOST_DEVICES = 50  # of one person; nobody carries more
 NAME_LENGTH = 64
+ENROLLED = "device_enrolled"
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,21 @@ class Begun:
     shown: Shown
 
 
-def begin(user: User, kind: str, given: dict[str, str], started_by: UUID, client: Client, now: datetime) -> Begun:
+def begin(
+    user: User, kind: str, given: dict[str, str], started_by: UUID, client: Client, now: datetime, by: User | None = None
+) -> Begun:
     """A device of this kind waits for its confirmation by the same session or family. `given`: its `name`, if the person has
-    one for it, and what the kind asks for; Refused MALFORMED for anything else."""
+    one for it, and what the kind asks for; Refused MALFORMED for anything else. `by`: the administrator who enrols it for the
+    person; then Refused WRONG_STATE for somebody who is disabled."""
+    if by is not None and not user.is_active:
+        raise Refused(Reason.WRONG_STATE)
     with transaction.atomic():
-        device, uuid = _new_device(user, kind, given, now), uuid4()
+        device, uuid = _new_device(user, kind, given, now, by), uuid4()
         shown = kinds.module(kind).begin(device, Ceremony(uuid, user.uuid), this_site(), now)
         columns: dict[str, Any] = {"uuid": uuid, "device": device, "kept": shown.kept, "started_by": started_by}
         ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, **columns)
-        record("enrolment_begun", client=client, person=user.uuid, device=device.uuid, sid=started_by, kind=kind)
+        actor, who, sid = by.uuid if by else None, user.uuid, started_by
+        record("enrolment_begun", client=client, actor=actor, person=who, device=device.uuid, sid=sid, kind=kind)
     return Begun(ceremony, device, shown)
 
 
@@ -67,7 +75,7 @@ def begin_first(sign_in: SignIn, kind: str, given: dict[str, str], client: Clien
     return Begun(sign_in, device, shown)
 
 
-def _new_device(user: User, kind: str, given: dict[str, str], now: datetime) -> Device:
+def _new_device(user: User, kind: str, given: dict[str, str], now: datetime, by: User | None = None) -> Device:
     site = this_site()
     module = dict(kinds.offered(site)).get(kind)
     if module is None or given.keys() - {"name"} != set(module.ASKS):
@@ -75,6 +83,7 @@ def _new_device(user: User, kind: str, given: dict[str, str], now: datetime) -> 
     forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
     make_room(user)
     device = Device(user=user, kind=kind, name=clean_name(given.get("name", "")), state=State.ASSIGNED, created_at=now)
+    device.enrolled_by = by.uuid if by else None
     module.fill(device, given, site)
     device.save(force_insert=True)
     return device
@@ -111,20 +120,23 @@ def in_progress(user: User, started_by: UUID, now: datetime, **which: Any) -> Si
     return found.order_by("-id").first()
 
 
-def confirm(ceremony: SignIn, given: Any, client: Client, now: datetime) -> Device:
+def confirm(ceremony: SignIn, given: Any, client: Client, now: datetime, by: User | None = None) -> Device:
     """A right answer makes the device active, once; the device as it then is comes back.
 
-    Refused NOT_SIGNED_IN if the session or family that began it has ended, also since the request was let in.
+    Refused NOT_SIGNED_IN if the session or family that began it has ended, also since the request was let in. `by`: the
+    administrator whose session that is, where it is not the person's.
     """
 
     def finish(device: Device, proof: Proof) -> Device:
-        if ceremony.started_by is None or not policy.stands(ceremony.started_by, ceremony.person, now):
+        if by is not None:  # two people's rows, in one order, or two administrators who enrol for each other would deadlock
+            list(User.objects.select_for_update(no_key=True).filter(pk__in=(by.pk, ceremony.person.pk)).order_by("pk"))
+        if ceremony.started_by is None or not policy.stands(ceremony.started_by, by or ceremony.person, now):
             raise Refused(Reason.NOT_SIGNED_IN)
         if not ceremony.finish([], now):
             raise Refused(Reason.SIGN_IN_OVER)
         return device
 
-    return _confirm(ceremony, given, finish, client, now)
+    return _confirm(ceremony, given, finish, client, now, by)
 
 
 def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
@@ -155,21 +167,27 @@ def finish_first(
 
 
 def _confirm(
-    ceremony: SignIn, given: Any, finish: Callable[[Device, Proof], Granted], client: Client, now: datetime
+    ceremony: SignIn,
+    given: Any,
+    finish: Callable[[Device, Proof], Granted],
+    client: Client,
+    now: datetime,
+    by: User | None = None,
 ) -> Granted:
     assert ceremony.device is not None and ceremony.user is not None
-    claimed, kept = answering.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True)
+    actor = by.uuid if by else None
+    claimed, kept = answering.claim(ceremony, ceremony.device.uuid, given, client, now, pending=True, actor=actor)
     kind = kinds.module(claimed.kind)
     try:
-        proof = answering.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
+        proof = answering.judge(ceremony, claimed, kept, given, client, now, kind.confirm, actor=actor)
         with answering.giving_back(claimed), transaction.atomic():
             name = free_name(ceremony.user, claimed.name or kind.suggested_name(claimed, proof), claimed)
             if not claimed.activate(proof, name, now):
                 raise Refused(Reason.ANSWER_USED)
             claimed.refresh_from_db()
             granted = finish(claimed, proof)
-            who, by = ceremony.user.uuid, ceremony.started_by
-            record("device_enrolled", client=client, person=who, device=claimed.uuid, sid=by, kind=claimed.kind)
+            who, sid = ceremony.user.uuid, ceremony.started_by
+            record(ENROLLED, client=client, actor=actor, person=who, device=claimed.uuid, sid=sid, kind=claimed.kind)
             return granted
     except IntegrityError:
         # Between the look and the write somebody else registered the same credential.

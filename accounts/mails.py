@@ -11,6 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.enrolment import ENROLLED
 from accounts.models import User
 from accounts.user_agents import in_our_words
 from audit.models import Event
@@ -105,6 +106,11 @@ TOLD = {
     ),
 }
 
+# What somebody else did for the person that is usually done by oneself.
+KEY_FOR_YOU = (
+    gettext_lazy("a security key was registered for you"),
+    gettext_lazy("%(who)s registered a key for you: %(device)s. You can sign in with it from now on."),
+)
 BY_OTHERS = (  # never done by oneself
     *("temporary_code_issued", "device_handed_out", "device_taken_back"),
     *("first_enrolment_renewed", "roles_changed"),
@@ -114,14 +120,15 @@ BY_OTHERS = (  # never done by oneself
 def notice(event: Event, person: User) -> EmailMessage:
     """The mail that tells the person of the event: what, when, where, and what to do if it was somebody else."""
     subject, happened = TOLD[event.act]
+    by_other = event.act in BY_OTHERS or event.actor not in (None, event.person)
+    if event.act == ENROLLED and event.actor not in (None, event.person):
+        subject, happened, by_other = *KEY_FOR_YOU, True
     account, forgotten = settings.BASE_URL + reverse("account"), settings.BASE_URL + reverse("password-forgotten")
     paragraphs = [
         _("Hello %(name)s,") % {"name": one_line(person.get_full_name())},
-        str(happened) % {"device": device_of(event)},
+        str(happened) % {"device": device_of(event), "who": actor_of(event)},
         circumstances(event),
-        _("If you know of it, there is nothing to do.")
-        if event.act in BY_OTHERS or event.actor not in (None, event.person)
-        else _("If this was you, there is nothing to do."),
+        _("If you know of it, there is nothing to do.") if by_other else _("If this was you, there is nothing to do."),
         _(
             "If it was not, sign in at %(account)s, remove what is not yours and change your password. If you cannot get "
             "in, take a new password at %(forgotten)s and tell your administrator."
@@ -175,6 +182,12 @@ def device_of(event: Event) -> str:
         return _("A device")
     name = row.name if row.user and row.user.uuid == event.person else row.serial
     return f"“{one_line(name)}” ({kinds.title(row)})"
+
+
+def actor_of(event: Event) -> str:
+    """The name of who did it; "An administrator" where that is nobody's."""
+    row = User.objects.filter(uuid=event.actor).first() if event.actor and event.actor != event.person else None
+    return one_line(row.get_full_name()) if row else _("An administrator")
 
 
 def one_line(text: str) -> str:

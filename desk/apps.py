@@ -16,6 +16,12 @@ class Desk(AppConfig):
         post_migrate.connect(make_groups, sender=self)  # after Django's own, which makes the permissions
 
 
+class FromElsewhere(AppConfig):
+    """The commands of `mfa_site.client_settings`, and nothing behind them."""
+
+    name = "desk"
+
+
 class GatedAdmin(AdminConfig):
     """Django's admin on `desk.site.DeskSite`."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from desk import api, api_acts
+from desk import api, api_acts, api_keys
 from mfa_site.api import resource
 
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("users/<uuid:uuid>/sessions", resource(DELETE=api.end_sessions)),
     path("users/<uuid:uuid>/devices", resource(GET=api.devices_of)),
     path("users/<uuid:uuid>/temporary-codes", resource(POST=api.temporary_code)),
+    path("users/<uuid:uuid>/keys", resource(POST=api_keys.begin)),
+    path("users/<uuid:uuid>/keys/<uuid:device>/confirm", resource(POST=api_keys.confirm)),
     path("devices", resource(GET=api.devices)),
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),
     path("devices/<uuid:uuid>/unassign", resource(POST=api.unassign)),

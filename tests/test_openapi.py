@@ -30,7 +30,7 @@ from openapi_core.validation.request.exceptions import SecurityValidationError
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from accounts.models import BrowserSession, SignIn
+from accounts.models import BrowserSession, SignIn, User
 from devices.lifecycle import State
 from devices.models import Device
 from grants import signing
@@ -619,6 +619,26 @@ def a_temporary_code_is_issued() -> Any:
     return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", body)
 
 
+@succeeds("beginKeyFor")
+def a_key_for_somebody_is_begun() -> Any:
+    return begin_key_for(with_session(administrator()), make_person())
+
+
+def begin_key_for(api: Api, person: Person) -> Any:
+    return api.post(f"admin/users/{person.user.uuid}/keys", {"name": "Blue key"})
+
+
+@succeeds("confirmKeyFor")
+def a_key_for_somebody_is_registered() -> Any:
+    api, person = with_tokens(administrator()), make_person("fido2")
+    device, shown = begun(begin_key_for(api, person))
+    return confirm_key_for(api, person, device, right_answer(shown))
+
+
+def confirm_key_for(api: Api, person: Person, device: object, given: Any) -> Any:
+    return api.post(f"admin/users/{person.user.uuid}/keys/{device}/confirm", {"answer": given})
+
+
 @succeeds("assignDevice")
 def a_token_is_handed_out() -> Any:
     return assigned(make_token("hotp"), make_person())
@@ -1202,6 +1222,70 @@ def a_temporary_code_for_nobody() -> Any:
 def a_temporary_code_for_somebody_disabled() -> Any:
     person = make_person("totp", is_active=False)
     return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "Ill."})
+
+
+@refused("beginKeyFor", "not_found")
+def a_key_for_nobody() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{uuid4()}/keys")
+
+
+@refused("beginKeyFor", "wrong_state")
+def a_key_for_somebody_disabled() -> Any:
+    return begin_key_for(with_tokens(administrator()), make_person("totp", is_active=False))
+
+
+@refused("beginKeyFor", "too_many_attempts")
+def a_sixth_key_for_somebody() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    for _ in range(5):
+        assert begin_key_for(api, person).status_code == 201
+    return begin_key_for(api, person)
+
+
+@refused("confirmKeyFor", "wrong_answer")
+def a_key_for_somebody_answers_wrongly() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    device, _ = begun(begin_key_for(api, person))
+    return confirm_key_for(api, person, device, {})
+
+
+@refused("confirmKeyFor", "sign_in_over")
+def a_key_for_somebody_who_was_disabled_meanwhile() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    device, shown = begun(begin_key_for(api, person))
+    User.objects.filter(pk=person.user.pk).update(is_active=False)
+    return confirm_key_for(api, person, device, right_answer(shown))
+
+
+@refused("confirmKeyFor", "not_found")
+def a_key_that_another_administrator_began() -> Any:
+    person = make_person()
+    device, shown = begun(begin_key_for(with_tokens(administrator()), person))
+    return confirm_key_for(with_tokens(administrator()), person, device, right_answer(shown))
+
+
+@refused("confirmKeyFor", "device_not_usable")
+def a_key_for_somebody_that_failed_too_often() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    device, shown = begun(begin_key_for(api, person))
+    Device.objects.filter(uuid=device).update(failures=50)
+    return confirm_key_for(api, person, device, right_answer(shown))
+
+
+@refused("confirmKeyFor", "no_challenge")
+def a_key_for_somebody_whose_challenge_was_taken() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    device, shown = begun(begin_key_for(api, person))
+    assert code_of(confirm_key_for(api, person, device, {})) == (401, "wrong_answer")
+    return confirm_key_for(api, person, device, right_answer(shown))
+
+
+@refused("confirmKeyFor", "too_many_attempts")
+def a_key_for_somebody_during_its_pause() -> Any:
+    api, person = with_tokens(administrator()), make_person()
+    device, shown = begun(begin_key_for(api, person))
+    paused(device)
+    return confirm_key_for(api, person, device, right_answer(shown))
 
 
 @refused("assignDevice", "not_found")

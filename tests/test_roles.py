@@ -21,6 +21,8 @@ API = {
     ("DELETE", "users/<uuid:uuid>/sessions"): "end_sessions",
     ("GET", "users/<uuid:uuid>/devices"): "view_people",
     ("POST", "users/<uuid:uuid>/temporary-codes"): "issue_temporary_code",
+    ("POST", "users/<uuid:uuid>/keys"): "enrol_key",
+    ("POST", "users/<uuid:uuid>/keys/<uuid:device>/confirm"): "enrol_key",
     ("GET", "devices"): "view_people",
     ("POST", "devices/<uuid:uuid>/assign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/unassign"): "hand_out_token",

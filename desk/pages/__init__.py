@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import approvals, devices, hand_out, helping, people
+from desk.pages import approvals, devices, hand_out, helping, keys, people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -68,4 +68,6 @@ PAGES: tuple[Page, ...] = (
     Page("devices/<uuid:device>/take-back/", devices.take_back, "take-back", "hand_out_token", _("Take back"), fresh=True),
     Page("devices/<uuid:device>/receipt/", devices.receipt, "receipt", "hand_out_token", _("Receipt")),
     Page("devices/<uuid:device>/retire/", devices.retire, "retire", "retire_device", _("Retire"), fresh=True),
+    Page("people/<uuid:uuid>/key/", keys.enrol, "enrol-key", "enrol_key", keys.TITLE, fresh=True),
+    Page("people/<uuid:uuid>/key/<uuid:device>/", keys.enrolled, "key-enrolled", "enrol_key"),
 )
