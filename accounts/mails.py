@@ -47,6 +47,13 @@ TOLD = {
             "New recovery codes were made for your account. Codes from before, if there were any, do not work any more."
         ),
     ),
+    "invitation_made": (
+        gettext_lazy("you were invited to add a device"),
+        gettext_lazy(
+            "An administrator made an invitation with which a device can be added to your account, after your password. If "
+            "nobody gave it to you, tell your administrator: whoever has it and your password could use it."
+        ),
+    ),
     "temporary_code_issued": (
         gettext_lazy("a temporary code was issued"),
         gettext_lazy("An administrator issued a temporary code with which your account can be opened without your devices."),
@@ -78,7 +85,7 @@ TOLD = {
     ),
 }
 
-BY_OTHERS = ("temporary_code_issued", "device_handed_out", "device_taken_back")  # never done by oneself
+BY_OTHERS = ("invitation_made", "temporary_code_issued", "device_handed_out", "device_taken_back")  # never done by oneself
 
 
 def notice(event: Event, person: User) -> EmailMessage:

@@ -20,6 +20,8 @@ OTHERWISE = _("The answer from “%(device)s” was not right. Try again, or use
 SENTENCES = {
     Reason.BAD_CREDENTIALS: _("That name and password do not go together. Check both and try again."),
     Reason.SIGN_IN_OVER: _("This sign-in is over. Start again with your password."),
+    Reason.INVITATION_OVER: _("This invitation is over. Ask your administrator for another one."),
+    Reason.INVITATION_OF_ANOTHER: _("This invitation is for somebody else."),
     Reason.ANSWER_USED: _("This code was already used. Wait for the next one on “%(device)s”."),
     Reason.RECOVERY_CODE_USED: _("This code was already used. Cross it out and enter another one."),
     Reason.CODE_NOT_OF_SET: _(
@@ -46,6 +48,9 @@ SENTENCES = {
     Reason.CODE_OTHER_YUBIKEY: _("That was another YubiKey than “%(device)s”. Touch that one, or use another way."),
     Reason.CODE_NOT_TEMPORARY: _("That is not your temporary code. It has 8 letters and digits; the newest one counts."),
     Reason.TEMPORARY_CODE_USED: _("This code was already used. Ask your administrator for another one."),
+    Reason.CODE_NOT_OF_INVITATION: _(
+        "That is not the code of an open invitation. It has 10 letters and digits; the newest one counts, for a day."
+    ),
     Reason.NOT_SENT: _("The code could not be sent. Ask for another one, or use another way."),
     Reason.UNAVAILABLE: _("That cannot be checked now, and nothing was counted. Try again in a moment, or use another way."),
     Reason.TOO_MANY_ATTEMPTS: _("Too many tries. Wait a few minutes and try again."),
@@ -86,7 +91,7 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and facts.get("in_stock"):
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Somebody has entered wrong codes for that serial. Try again in %(wait)s.") % facts
-    if refused.reason is Reason.MALFORMED and "detail" in refused.facts:
+    if refused.reason in (Reason.MALFORMED, Reason.WRONG_STATE) and "detail" in refused.facts:
         return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)

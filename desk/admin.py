@@ -16,7 +16,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
-from accounts import policy
+from accounts import invitations, policy
 from accounts.models import BrowserSession, Notice, PasswordReset, SignIn, User
 from audit.events import record
 from audit.models import Event
@@ -120,6 +120,7 @@ class People(Listed):
             if disabled:
                 policy.end_everything(obj, "disabled", now)
                 SignIn.refuse_all(obj, now)
+                invitations.withdraw_all(obj, now)
             if disabled or "email" in changed:
                 PasswordReset.objects.filter(user=obj, used_at=None).update(used_at=now)
             act = "person_disabled" if disabled else "person_changed"

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from desk import api
+from desk import api, api_invitations
 from mfa_site.api import resource
 
 urlpatterns = [
     path("users", resource(GET=api.users)),
     path("users/<uuid:uuid>/devices", resource(GET=api.devices_of)),
+    path("users/<uuid:uuid>/invitations", resource(POST=api_invitations.invite)),
     path("users/<uuid:uuid>/temporary-codes", resource(POST=api.temporary_code)),
     path("devices", resource(GET=api.devices)),
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),

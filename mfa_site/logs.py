@@ -7,11 +7,11 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-CODE_IN_PATH = re.compile(r"(?i)(/password/+reset/).*")
+CODE_IN_PATH = re.compile(r"(?i)((?:/password/+reset|(?<!\w)/enrol)/).*")
 
 
 def without_codes(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The line without the codes of password links: Django logs the path of whatever it refuses."""
+    """The line without the codes of password links and invitations: Django logs the path of whatever it refuses."""
     return {name: CODE_IN_PATH.sub(r"\1…", value) if isinstance(value, str) else value for name, value in line.items()}
 
 

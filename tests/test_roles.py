@@ -18,6 +18,7 @@ ID = "5a1b3c5d-0000-4000-8000-000000000000"
 API = {
     ("GET", "users"): "view_people",
     ("GET", "users/<uuid:uuid>/devices"): "view_people",
+    ("POST", "users/<uuid:uuid>/invitations"): "invite",
     ("POST", "users/<uuid:uuid>/temporary-codes"): "issue_temporary_code",
     ("GET", "devices"): "view_people",
     ("POST", "devices/<uuid:uuid>/assign"): "hand_out_token",

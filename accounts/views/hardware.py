@@ -14,7 +14,7 @@ from accounts.api.own import may_enrol, person
 from accounts.forms import HardwareForm
 from accounts.models import SignIn
 from accounts.views.frame import say, signed_in_page
-from accounts.views.sign_in import ceremony_page, gone_in, open_session
+from accounts.views.sign_in import ceremony_page, gone_in, open_session, takes_hardware
 from accounts.words import sentence
 from devices.models import Device
 from mfa_site.client import client
@@ -43,6 +43,8 @@ def first(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The first device of a new account."""
     if sign_in.state != SignIn.State.ENROLLING:
         raise Refused(Reason.WRONG_STATE)
+    if not takes_hardware(sign_in):
+        raise Refused(Reason.NOT_FOUND)
 
     def claim(serial: str, answers: list[str]) -> HttpResponse:
         given, caller, now = {"serial": serial}, client(request), timezone.now()
@@ -61,7 +63,7 @@ def page(request: HttpRequest, claim: Callable[[str, list[str]], HttpResponse], 
         try:
             return claim(form.cleaned_data["serial"], form.answers)
         except Refused as refused:
-            if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
+            if refused.reason in (Reason.SIGN_IN_OVER, Reason.INVITATION_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
                 raise
             error, status = sentence(refused), refused.reason.status
             form = HardwareForm(initial={"serial": form.cleaned_data["serial"]})

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as render_template
 
 from desk.gate import may
+from desk.pages import invitation
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -42,11 +41,6 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-PAGES: tuple[Page, ...] = ()
-
-
-def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The template below `templates/desk/`, in the frame of the admin site."""
-    return render_template(
-        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
-    )
+PAGES: tuple[Page, ...] = (
+    Page("people/<uuid:uuid>/invite/", invitation.invite, "invite", "invite", invitation.TITLE, fresh=True),
+)

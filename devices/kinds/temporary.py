@@ -30,7 +30,7 @@ ASKS = ()
 SENDS = False
 AFTERWARDS = "temporary-code-used"
 
-CODE_BYTES = 5  # 40 bits; guesses are counted and five wrong ones in a row pause it
+CODE_LENGTH = 8  # 40 bits; guesses are counted and five wrong ones in a row pause it
 
 
 def is_offered(site: Site) -> bool:
@@ -40,12 +40,12 @@ def is_offered(site: Site) -> bool:
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
     """The new device has the hash of the code that is given."""
-    device.secret_hash = _hash(device.uuid, typed_codes.clean(given["code"], CODE_BYTES))
+    device.secret_hash = _hash(device.uuid, typed_codes.clean(given["code"], CODE_LENGTH))
 
 
 def new_code() -> str:
     """A code to be shown once."""
-    return typed_codes.new(CODE_BYTES)
+    return typed_codes.new(CODE_LENGTH)
 
 
 def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
@@ -60,7 +60,7 @@ def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
     """It is the code. Refused: CODE_NOT_TEMPORARY, or TEMPORARY_CODE_USED where no use is left."""
-    code = typed_codes.clean(answer, CODE_BYTES)
+    code = typed_codes.clean(answer, CODE_LENGTH)
     if not code or not keyring.mac_is_right(device.secret_hash, _message(device.uuid, code), "temporary-code"):
         raise Refused(Reason.CODE_NOT_TEMPORARY)
     if not device.uses_left:
