@@ -16,9 +16,10 @@ from mfa_site.client import client
 def invite(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST users/<uuid>/invitations`: a link and a code to enrol one device, shown once; never for oneself."""
     user = administrator(request, "invite")
-    given, holder = api.body(request, {"kinds": list, "ask_surviving_factor?": bool}), somebody(uuid)
+    given = api.body(request, {"kinds": list, "ask_surviving_factor?": bool})
+    kinds, ask = invitations.in_offered_order(given["kinds"]), given.get("ask_surviving_factor", True)
+    holder = somebody(uuid)
     refuse_higher(user, holder)
-    ask = given.get("ask_surviving_factor", True)
-    made = invitations.make(holder, given["kinds"], client(request), timezone.now(), actor=user.uuid, ask_surviving_factor=ask)
+    made = invitations.make(holder, kinds, client(request), timezone.now(), actor=user.uuid, ask_surviving_factor=ask)
     shown = {"url": made.url, "code": made.code, "expires_at": shapes.moment(made.invitation.expires_at)}
     return api.answer(shown, status=201)

@@ -609,6 +609,11 @@ def a_temporary_code_is_issued() -> Any:
     return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", body)
 
 
+@succeeds("inviteToEnrol")
+def somebody_is_invited() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{make_person().user.uuid}/invitations", {"kinds": ["totp", "fido2"]})
+
+
 @succeeds("assignDevice")
 def a_token_is_handed_out() -> Any:
     return assigned(make_token("hotp"), make_person())
@@ -1123,6 +1128,17 @@ def a_temporary_code_for_nobody() -> Any:
 def a_temporary_code_for_somebody_disabled() -> Any:
     person = make_person("totp", is_active=False)
     return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "Ill."})
+
+
+@refused("inviteToEnrol", "not_found")
+def an_invitation_for_nobody() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{uuid4()}/invitations", {"kinds": ["totp"]})
+
+
+@refused("inviteToEnrol", "wrong_state")
+def an_invitation_for_somebody_disabled() -> Any:
+    person = make_person("totp", is_active=False)
+    return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/invitations", {"kinds": ["totp"]})
 
 
 @refused("assignDevice", "not_found")

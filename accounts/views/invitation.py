@@ -84,5 +84,6 @@ def for_this_browser(request: HttpRequest, invitation: Invitation) -> Invitation
 
 def refused_page(request: HttpRequest, refused: Refused) -> HttpResponse:
     """What is wrong with the invitation, and what to do."""
-    page = "other" if refused.reason is Reason.INVITATION_OF_ANOTHER else "over"
-    return render(request, f"accounts/invitation_{page}.html", {"person": request.user}, status=refused.reason.status)
+    if refused.reason is Reason.INVITATION_OF_ANOTHER:
+        return render(request, "accounts/invitation_other.html", {"person": request.user}, status=refused.reason.status)
+    return render(request, "accounts/invitation_over.html", status=404)

@@ -81,7 +81,7 @@ def invite(request: HttpRequest, uuid: UUID) -> HttpResponse:
         if refused.reason is Reason.NOT_PERMITTED:
             raise
         return state_page(request, person, form, status=refuse_in_form(form, refused))
-    shown = {"made": made, "qr": qr.svg(made.url), "kinds": titles(made.invitation)} | about(person)
+    shown = about(person) | {"made": made, "qr": qr.svg(made.url), "kinds": titles(made.invitation)}
     shown["code_address"] = settings.BASE_URL + reverse("invitation-code")
     return render(request, "invitation_made.html", _("Invitation for %(name)s") % {"name": person.username}, **shown)
 
@@ -120,7 +120,7 @@ def state_page(request: HttpRequest, person: User, form: InviteForm, *, status: 
         (row, row.state(now), row.is_open(now), titles(row))
         for row in Invitation.objects.filter(person=person).order_by("-id")[:LISTED]
     ]
-    shown = {"form": form, "rows": rows, "again": again} | about(person)
+    shown = about(person) | {"form": form, "rows": rows, "again": again}
     return render(request, "invite.html", TITLE, status=status, **shown)
 
 
