@@ -47,7 +47,8 @@ class InviteForm(forms.Form):
 
     def __init__(self, data: Any, replaces: str, surviving: list[Device]) -> None:
         offered = [(name, module.TITLE) for name, module in kinds_to_add()]
-        initial = {"kinds": [name for name, _title in offered], "ask_surviving_factor": True, "replaces": replaces}
+        strong = [name for name, module in kinds_to_add() if module.ACR != policy.WEAK]
+        initial = {"kinds": strong, "ask_surviving_factor": True, "replaces": replaces}
         super().__init__(data, initial=initial)
         self.fields["kinds"].choices = offered  # type: ignore[attr-defined]
         names = ", ".join(row.name or kinds.title(row) for row in surviving)
