@@ -8,12 +8,13 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from accounts import invitations, notices, prune, signin
+from accounts import enrolment, invitations, notices, prune, signin
 from accounts.invitations import Made
 from accounts.models import BrowserSession, Invitation, SignIn, User
 from audit.models import Event
@@ -26,6 +27,8 @@ from tests import dump
 from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.post_office import post_office
 from tests.soft_key import SoftKey
+from tests.test_admin import browser as browser_of
+from tests.test_admin import change, post, user_form
 from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db
@@ -217,6 +220,12 @@ def test_the_typed_code_opens_it_too(alice: Person, admin: Person, typed: Any) -
     assert enrol_app(browser.send(password=alice.password)).at == "/account/"
 
 
+def test_a_typed_code_in_the_address_opens_nothing(alice: Person, admin: Person) -> None:
+    made = make(alice, admin)
+    for code in (made.code, made.code.replace("-", "")):
+        assert Browser().go(f"/enrol/{code}/").status == 404, "nobody counts looks"
+
+
 def test_it_can_be_opened_again_until_it_is_used(alice: Person, admin: Person) -> None:
     made = make(alice, admin, ask_surviving_factor=False)
     left_alone = invited(made, alice).go("/sign-in/")
@@ -282,8 +291,6 @@ def test_not_for_other_kinds(alice: Person, admin: Person) -> None:
     assert browser.go(at + "totp/").status == 404
     assert browser.go(at + "serial/").status == 404
     ceremony = SignIn.objects.get()
-    from accounts import enrolment
-
     assert reason_of(lambda: enrolment.begin_first(ceremony, "totp", {}, DESK, timezone.now())) is Reason.MALFORMED
 
 
@@ -300,9 +307,10 @@ def test_a_token_of_the_stock_only_of_its_kinds(alice: Person, admin: Person) ->
 
 def test_not_for_another_person(alice: Person, mallory: Person, admin: Person) -> None:
     made = make(alice, admin, ask_surviving_factor=False)
-    browser = follow(made)
-    browser.send(username="mallory", password=mallory.password)
-    assert browser.status == 401 or alice.password == mallory.password
+    User.objects.filter(pk=mallory.user.pk).update(password=make_password("another-long-password"))
+    mallory.password = "another-long-password"
+    browser = follow(made).send(username="mallory", password=mallory.password)
+    assert browser.status == 401, "whatever name is sent, it is about alice"
     caller, now = DESK, timezone.now()
     request = browser.response.wsgi_request
     assert (
@@ -359,7 +367,6 @@ def test_a_strong_device_is_asked_for_first(alice: Person, admin: Person) -> Non
     assert browser.at.endswith("/enrol/") and browser.go("/account/").at.startswith("/sign-in/")
     browser.go(f"/sign-in/{SignIn.objects.get().uuid}/enrol/")
     key = SoftKey()
-    options = browser.client.get(browser.at + "fido2/", headers={"Accept": "application/json"}).json()["public_key"]
     browser.go(browser.at + "fido2/")
     options = browser.client.get(browser.at, headers={"Accept": "application/json"}).json()["public_key"]
     browser.send(response=json.dumps(key.create(options)))
@@ -566,10 +573,8 @@ def test_it_is_forgotten_a_day_after_its_end_with_its_sign_ins(alice: Person, ad
 
 
 def test_disabling_the_person_withdraws_it(alice: Person, admin: Person) -> None:
-    from tests.test_admin import browser, change, post, user_form
-
     made = make(alice, admin)
     form = user_form(alice.user)
     form.pop("is_active")
-    assert post(browser(admin), change(alice.user), **form).status_code == 302
+    assert post(browser_of(admin), change(alice.user), **form).status_code == 302
     assert state_of(made) == "withdrawn"
