@@ -32,6 +32,7 @@ SENTENCES: dict[str, str | Promise] = {
     "enrolment_begun": _("Adding a device was begun"),
     "invitation_made": _("An invitation to add a device was made"),
     "invitation_opened": _("An invitation to add a device was opened"),
+    "invitation_refused": _("A code was entered that belongs to no open invitation"),
     "invitation_used": _("An invitation was used up by %(device)s"),
     "invitation_vouched": _("%(device)s let a device be added by invitation"),
     "invitation_withdrawn": _("An invitation to add a device was withdrawn"),
