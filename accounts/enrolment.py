@@ -1,8 +1,8 @@
 """Enrolling a device: begun (the person sees what it needs), then confirmed by a real answer of that device.
 
-The first device of a new account belongs to its sign-in (ENROLLING); any other to an enrolment of its own, which
-only the session or refresh family that began it can confirm: the person's own, or that of an administrator who has the
-person's key in his machine (`by`).
+The first device of a new account, and one by invitation, belongs to its sign-in (ENROLLING); any other to an enrolment of its
+own, which only the session or refresh family that began it can confirm: the person's own, or that of an administrator who has
+the person's key in his machine (`by`).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts import answering, policy, signin
-from accounts.models import SignIn, User
+from accounts.models import Invitation, SignIn, User
 from accounts.signin import Grant, Granted
 from audit.events import record
 from devices import kinds
@@ -60,9 +60,11 @@ def begin(
 
 
 def begin_first(sign_in: SignIn, kind: str, given: dict[str, str], client: Client, now: datetime) -> Begun:
-    """The same for the first device of a new account, inside its sign-in; an earlier choice is dropped."""
+    """The same for the first device of a new account, or one by invitation, in its sign-in; an earlier choice is dropped."""
     if sign_in.state != SignIn.State.ENROLLING or sign_in.user is None:
         raise Refused(Reason.WRONG_STATE)
+    if sign_in.invitation and kind not in sign_in.invitation.kinds:
+        raise Refused(Reason.MALFORMED)
     with transaction.atomic():
         # Locks in the order of every other transaction: device, person, sign-in; another order would deadlock.
         dropped = lock_pending(Q(pk=sign_in.device_id))
@@ -157,13 +159,31 @@ def confirm_first(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Grante
 def finish_first(
     sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime
 ) -> Granted:
-    """Inside the transaction in which the first device became active: its sign-in is finished, once, if it is the first."""
+    """Inside the transaction in which the device became active: its sign-in is finished, once, if it is the first one in its
+    time, or by the invitation, which is used up. Refused SIGN_IN_OVER, INVITATION_OVER, or DEVICE_NOT_USABLE for another kind
+    than it is for."""
     # Two such sign-ins at once: the row of the person decides which device is the first.
     person = User.objects.select_for_update(no_key=True).get(pk=device.user_id or 0)
-    others = Device.ever_of(person.pk).exclude(pk=device.pk)
-    if others.exists() or person.enrol_until is None or now >= person.enrol_until:
+    if sign_in.invitation is not None:
+        _use(sign_in.invitation, device, now)
+    elif _had_one_before(device, person) or person.enrol_until is None or now >= person.enrol_until:
         raise Refused(Reason.SIGN_IN_OVER)
-    return signin.finish(sign_in, device, proof, grant, client, now)
+    granted = signin.finish(sign_in, device, proof, grant, client, now)
+    if sign_in.invitation is not None:
+        by = str(sign_in.invitation.uuid)
+        record("invitation_used", client=client, person=person.uuid, device=device.uuid, invitation=by)
+    return granted
+
+
+def _had_one_before(device: Device, person: User) -> bool:
+    return Device.ever_of(person.pk).exclude(pk=device.pk).exists()
+
+
+def _use(invitation: Invitation, device: Device, now: datetime) -> None:
+    if device.kind not in invitation.kinds:
+        raise Refused(Reason.DEVICE_NOT_USABLE, device=device.name or device.serial)
+    if invitation.person_id != device.user_id or not invitation.use(now):
+        raise Refused(Reason.INVITATION_OVER)
 
 
 def _confirm(

@@ -48,6 +48,28 @@ class SignInForm(UsernameForm):
     )
 
 
+class InvitedForm(SignInForm):
+    """The password of the person who was invited; whatever name is sent, it is theirs."""
+
+    username = forms.CharField(disabled=True, widget=forms.HiddenInput(attrs={"autocomplete": "username"}))
+
+    def __init__(self, invited: User, data: Any = None) -> None:
+        super().__init__(data, initial={"username": invited.username})
+        self.fields["password"].widget.attrs["autofocus"] = True
+
+
+class InvitationCodeForm(forms.Form):
+    """The code that an administrator read out or printed; a link brings its own."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        help_text=_("10 letters and digits. Capitals and dashes do not matter."),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "dir": "ltr", "autofocus": True, "class": "code", **PLAIN}),
+        error_messages={"required": _("Enter the code of your invitation."), "max_length": TOO_LONG},
+    )
+
+
 class CodeForm(forms.Form):
     """One code, one text field; spaces and hyphens are welcome."""
 

@@ -67,6 +67,13 @@ TOLD = {
             "New recovery codes were made for your account. Codes from before, if there were any, do not work any more."
         ),
     ),
+    "invitation_made": (
+        gettext_lazy("you were invited to add a device"),
+        gettext_lazy(
+            "An administrator made an invitation with which a device can be added to your account, after your password. If "
+            "nobody gave it to you, tell your administrator: whoever has it and your password could use it."
+        ),
+    ),
     "temporary_code_issued": (
         gettext_lazy("a temporary code was issued"),
         gettext_lazy("An administrator issued a temporary code with which your account can be opened without your devices."),
@@ -113,7 +120,7 @@ KEY_FOR_YOU = (
 )
 BY_OTHERS = (  # never done by oneself
     *("temporary_code_issued", "device_handed_out", "device_taken_back"),
-    *("first_enrolment_renewed", "roles_changed"),
+    *("first_enrolment_renewed", "invitation_made", "roles_changed"),
 )
 
 

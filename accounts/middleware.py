@@ -31,7 +31,7 @@ from mfa_site.proof import RequestProof
 
 WITHOUT_CALLER = ("/livez", "/readyz", "/static/", "/.well-known/")
 # A second click on "Continue" comes with the value that the first has replaced: its answer must not delete the new one.
-SIGNING_IN = ("/sign-in/", "/api/v1/sign-ins")
+SIGNING_IN = ("/sign-in/", "/enrol/", "/api/v1/sign-ins")
 
 
 def who(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

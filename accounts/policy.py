@@ -48,6 +48,12 @@ def has_strong(user: User, now: datetime) -> bool:
     return any(is_strong(row) and not kinds.module(row.kind).STANDS_IN for row in Device.of(user.pk, now))
 
 
+def surviving(user: User, now: datetime) -> list[Device]:
+    """What the person still has that proves more than the weakest, recovery codes too; resting and switched off ones count, as
+    in `has_strong`."""
+    return [row for row in Device.of(user.pk, now) if is_strong(row)]
+
+
 def strong_of(devices: Iterable[Device]) -> list[Device]:
     """Those whose answers can be worth more than the weakest, unless they are switched off; one may rest just now."""
     return [row for row in devices if is_strong(row) and not row.is_disabled]

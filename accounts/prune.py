@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from accounts.models import BrowserSession, PasswordReset, SignIn
+from accounts.models import BrowserSession, Invitation, PasswordReset, SignIn
 from devices.models import PENDING, UNCONFIRMED_LIFE, Device
 from grants import refresh
 from mfa_site import counters
@@ -27,6 +27,7 @@ def over(now: datetime) -> dict[str, QuerySet[Any]]:
         "sign_ins": SignIn.objects.filter(expires_at__lt=before),
         "browser_sessions": BrowserSession.objects.filter(Q(ended_at__lt=before) | Q(expires_at__lt=before)),
         "password_resets": PasswordReset.objects.filter(expires_at__lt=before),
+        "invitations": Invitation.objects.filter(expires_at__lt=before),
         "refresh_families": refresh.over(before),
         "queue": DBTaskResult.objects.exclude(status=TaskResultStatus.READY).filter(enqueued_at__lt=before),
         "counters": counters.over(now),

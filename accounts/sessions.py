@@ -1,7 +1,8 @@
 """Django's session interface over `BrowserSession` rows.
 
-A row is made only by a right password (to remember the sign-in) and by a finished sign-in; looking at a page
-never makes one. The value of the cookie changes at both, and every 15 minutes of use (docs/decisions/0004).
+A row is made only by a right password (to remember the sign-in), by a right code of an invitation and by a finished
+sign-in; looking at a page never makes one. The value of the cookie changes at each, and every 15 minutes of use
+(docs/decisions/0004).
 """
 
 import secrets
@@ -97,9 +98,13 @@ class SessionStore(SessionBase):
 
     def remember(self, sign_in: UUID, client: Client, now: datetime) -> None:
         """This browser may answer the sign-in; its cookie has a new value."""
+        self.keep(client, now, sign_ins=[*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:])
+
+    def keep(self, client: Client, now: datetime, **more: Any) -> None:
+        """The browser has a row that keeps this for it; its cookie has a new value."""
         self.new_value = secrets.token_urlsafe(32)
         row = self.row
-        data = {**self._data(), "sign_ins": [*self.get("sign_ins", []), str(sign_in)][-MOST_SIGN_INS:]}
+        data = {**self._data(), **more}
         columns = {"value_hash": token_hash(self.new_value), "data": data, "renewed_at": now}
         if row is None:
             self._row = BrowserSession.objects.create(

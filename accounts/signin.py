@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from accounts import answering, credentials, known_browsers, policy
-from accounts.models import SignIn, User
+from accounts.models import Invitation, SignIn, User
 from audit.events import record
 from devices import kinds
 from devices.kinds import Ceremony, Proof, Shown
@@ -43,15 +43,25 @@ Grant = Callable[[Passed], Granted]
 
 
 def start(
-    request: HttpRequest, username: str, password: str, client: Client, now: datetime, next: str = ""
+    request: HttpRequest,
+    username: str,
+    password: str,
+    client: Client,
+    now: datetime,
+    next: str = "",
+    invitation: Invitation | None = None,
 ) -> tuple[SignIn, str]:
-    """A right password opens a sign-in: the row, and the secret handle by which an API client answers it.
+    """A right password opens a sign-in: the row, and the secret handle by which an API client answers it. With an `invitation`
+    it is one that enrols, at once or after a device that the person still has.
 
-    Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike; TOO_MANY_ATTEMPTS.
+    Refused BAD_CREDENTIALS for an unknown name, an inactive person and a wrong password alike; TOO_MANY_ATTEMPTS;
+    INVITATION_OF_ANOTHER.
     """
     user = credentials.judge(request, username, password, client, now)
+    if invitation is not None and invitation.person_id != user.pk:
+        raise Refused(Reason.INVITATION_OF_ANOTHER)
     handle = secrets.token_urlsafe(32)
-    enrolling = may_enrol_first(user, now)
+    enrolling = may_enrol_by(invitation, user, now) if invitation else may_enrol_first(user, now)
     with transaction.atomic():
         sign_in = SignIn.begin(
             SignIn.Purpose.SIGN_IN,
@@ -62,6 +72,7 @@ def start(
             state=SignIn.State.ENROLLING if enrolling else SignIn.State.WAITING,
             methods=["pwd"],
             next=next,
+            invitation=invitation,
         )
         record("password_passed", client=client, person=user.uuid, enrolling=enrolling)
     return sign_in, handle
@@ -70,6 +81,12 @@ def start(
 def may_enrol_first(user: User, now: datetime) -> bool:
     """Whether the account never had a device and is inside its time; lost or suspended ones never open this."""
     return user.enrol_until is not None and now < user.enrol_until and not Device.ever_of(user.pk).exists()
+
+
+def may_enrol_by(invitation: Invitation, user: User, now: datetime) -> bool:
+    """Whether the password is enough to enrol what the invitation is for: where it asks for a device that the person still has,
+    only if there is none. A device that rests counts (`policy.has_strong`)."""
+    return not (invitation.ask_surviving_factor and policy.surviving(user, now))
 
 
 def by_handle(handle: str, asker: UUID | None, now: datetime) -> SignIn:
@@ -105,7 +122,7 @@ def choose(sign_in: SignIn, device: UUID, now: datetime, *, again: bool = True) 
     if sign_in.state != SignIn.State.WAITING:
         raise Refused(Reason.WRONG_STATE)
     chosen = Device.objects.select_related("user").filter(uuid=device, user_id=sign_in.user_id).first()
-    if chosen is None or not chosen.is_usable(now):
+    if chosen is None or not chosen.is_usable(now) or not may_answer(sign_in, chosen):
         raise answering.refusal(chosen, now)
     kept = sign_in.kept if sign_in.device_id == chosen.pk else ""
     ceremony = Ceremony(sign_in.uuid, sign_in.person.uuid, kept, again)
@@ -115,8 +132,16 @@ def choose(sign_in: SignIn, device: UUID, now: datetime, *, again: bool = True) 
     return chosen, shown
 
 
+def may_answer(sign_in: SignIn, device: Device) -> bool:
+    """Whether the device is strong enough for this sign-in: a code by mail does not vouch for one that enrols by invitation."""
+    return sign_in.invitation_id is None or policy.is_strong(device)
+
+
 def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
-    """A right answer finishes the sign-in and `grant` is carried out with it, once; everything else is Refused."""
+    """A right answer finishes the sign-in and `grant` is carried out with it, once; everything else is Refused. One by
+    invitation is answered by `invitations.vouch` and ends in the new device: Refused WRONG_STATE."""
+    if sign_in.invitation_id is not None:
+        raise Refused(Reason.WRONG_STATE)
 
     def then(used: Device, proof: Proof) -> Granted:
         return finish(sign_in, used, proof, grant, client, now)

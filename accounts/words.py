@@ -23,6 +23,8 @@ THEN_TWO = _("Then enter two of its codes, one after the other: that lines it up
 SENTENCES = {
     Reason.BAD_CREDENTIALS: _("That name and password do not go together. Check both and try again."),
     Reason.SIGN_IN_OVER: _("This sign-in is over. Start again with your password."),
+    Reason.INVITATION_OVER: _("This invitation is over. Ask your administrator for another one."),
+    Reason.INVITATION_OF_ANOTHER: _("This invitation is for somebody else."),
     Reason.ANSWER_USED: _("This code was already used. Wait for the next one on “%(device)s”."),
     Reason.RECOVERY_CODE_USED: _("This code was already used. Cross it out and enter another one."),
     Reason.CODE_NOT_OF_SET: _(
@@ -49,6 +51,9 @@ SENTENCES = {
     Reason.CODE_OTHER_YUBIKEY: _("That was another YubiKey than “%(device)s”. Touch that one, or use another way."),
     Reason.CODE_NOT_TEMPORARY: _("That is not your temporary code. It has 8 letters and digits; the newest one counts."),
     Reason.TEMPORARY_CODE_USED: _("This code was already used. Ask your administrator for another one."),
+    Reason.CODE_NOT_OF_INVITATION: _(
+        "That is not the code of an open invitation. It has 10 letters and digits; the newest one counts, for a day."
+    ),
     Reason.NOT_SENT: _("The code could not be sent. Ask for another one, or use another way."),
     Reason.UNAVAILABLE: _("That cannot be checked now, and nothing was counted. Try again in a moment, or use another way."),
     Reason.TOO_MANY_ATTEMPTS: _("Too many tries. Wait a few minutes and try again."),

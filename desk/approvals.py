@@ -43,7 +43,7 @@ def approved(
     always: bool = False,
     **about: Any,
 ) -> Iterator[None]:
-    """What is done inside was approved by another administrator, and the approval is used up by it, in one transaction.
+    """What is done inside was approved by another administrator, and the approval is used up by it; what fails leaves it.
 
     Where nobody approved it yet, somebody is asked, and it is Refused APPROVAL_NEEDED. Nothing is asked where the setting does
     not name the field, nor for `administrators` where the person is none, but `always`: where it makes one. `about` is shown to
@@ -59,10 +59,14 @@ def approved(
         if not mine.exists():
             ask(what, actor, client, now, person, about)
         raise Refused(Reason.APPROVAL_NEEDED)
-    with transaction.atomic():
-        if not row.use(now):
-            raise Refused(Reason.APPROVAL_NEEDED)
+    if not row.use(now):
+        raise Refused(Reason.APPROVAL_NEEDED)
+    try:
         yield
+    except BaseException:
+        # No transaction around both: a wrong code that is counted inside must stay counted.
+        row.give_back(now)
+        raise
 
 
 def ask(what: str, actor: User, client: Client, now: datetime, person: User | None, about: dict[str, Any]) -> None:

@@ -57,3 +57,7 @@ class Approval(models.Model):
         """Used up, by this caller alone."""
         good = Approval.objects.filter(pk=self.pk, approved_at__isnull=False, used_at=None, expires_at__gt=now)
         return good.update(used_at=now) == 1
+
+    def give_back(self, now: datetime) -> None:
+        """What it was used for did not happen: it can be used again."""
+        Approval.objects.filter(pk=self.pk, used_at=now).update(used_at=None)

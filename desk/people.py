@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import activity, own_sessions, policy, signin, words
+from accounts import activity, invitations, own_sessions, policy, signin, words
 from accounts.models import PasswordReset, SignIn, User
 from accounts.models.user import NAME_LENGTH, normalised
 from audit.events import record
@@ -124,6 +124,7 @@ class People(Listed):
             if disabled:
                 policy.end_everything(obj, "disabled", now)
                 SignIn.refuse_all(obj, now)
+                invitations.withdraw_all(obj, now)
             if disabled or "email" in changed:
                 PasswordReset.objects.filter(user=obj, used_at=None).update(used_at=now)
             act = "person_disabled" if disabled else "person_changed"

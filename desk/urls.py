@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from desk import api, api_acts, api_keys
+from desk import api, api_acts, api_invitations, api_keys
 from mfa_site.api import resource
 
 urlpatterns = [
     path("users", resource(GET=api.users, POST=api.create_user)),
     path("users/<uuid:uuid>/sessions", resource(DELETE=api.end_sessions)),
     path("users/<uuid:uuid>/devices", resource(GET=api.devices_of)),
+    path("users/<uuid:uuid>/invitations", resource(POST=api_invitations.invite)),
     path("users/<uuid:uuid>/temporary-codes", resource(POST=api.temporary_code)),
     path("users/<uuid:uuid>/keys", resource(POST=api_keys.begin)),
     path("users/<uuid:uuid>/keys/<uuid:device>/confirm", resource(POST=api_keys.confirm)),

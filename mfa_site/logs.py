@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-CODE_IN_PATH = re.compile(r"(?i)(/password/+reset/).*")
+CODE_IN_PATH = re.compile(r"(?i)((?:/password/+reset|(?<!\w)/enrol)/).*")
 
 LOGGING_COMMANDS = ("worker", "runserver", "verify_audit", "test")  # whatever they run in, what they say is wanted
 
@@ -21,7 +21,7 @@ def by_hand() -> bool:
 
 
 def without_codes(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The line without the codes of password links: Django logs the path of whatever it refuses."""
+    """The line without the codes of password links and invitations: Django logs the path of whatever it refuses."""
     return {name: CODE_IN_PATH.sub(r"\1…", value) if isinstance(value, str) else value for name, value in line.items()}
 
 

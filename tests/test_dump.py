@@ -182,6 +182,19 @@ def a_temporary_code_is_issued() -> None:
 
 
 @journey
+def an_invitation() -> None:
+    admin, person = make_person("totp", is_staff=True, is_superuser=True), make_person("totp")
+    api = Api(Api().sign_in(admin)["access_token"])
+    made = api.post(f"admin/users/{person.user.uuid}/invitations", {"kinds": ["totp"]}).json()
+    path = f"/enrol/{made['url'].split('/')[-2]}/"
+    browser = Browser().go(path + "mangled").go("/enrol/").send(code="zzzzz-zzzzz")
+    browser.send(code=made["code"]).send(password="not-the-password-at-all")
+    browser.send(password=person.password).send(code=person.code())
+    browser.go(browser.at + "totp/")
+    assert browser.status == 200 and Browser().go(path).send("/enrol/", code=path.split("/")[2]).status == 200
+
+
+@journey
 def a_step_up() -> None:
     for signed_in in (by_session, by_bearer):
         person = make_person("totp", "fido2")

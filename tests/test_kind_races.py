@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts import temporary
-from accounts.models import SignIn
+from accounts import enrolment, invitations, signin, temporary
+from accounts.models import Invitation, SignIn
 from audit.events import OPERATOR
+from devices.kinds import totp
 from devices.models import Device, Kind
 from mfa_site.client import Client
 from mfa_site.errors import Refused
@@ -87,6 +88,55 @@ def test_codes_issued_at_once_leave_one() -> None:
         Device.objects.update(failures=0, paused_until=None)
         opened += api.answer(api.start(person), live, code).status_code == 200
     assert opened == 1
+
+
+def test_an_invitation_enrols_one_device() -> None:
+    """Five sign-ins by it, as many as may be half-way at once, each confirmed by ten."""
+    caller, now = Client("", "", ""), timezone.now()
+    with Crowd() as crowd:
+        for _ in range(FEW):
+            person = make_person("totp")
+            made = invitations.make(person.user, ["totp"], caller, now, actor=OPERATOR, ask_surviving_factor=False)
+            begun = [begun_by(made.invitation, person) for _ in range(enrolment.MOST_PENDING)]
+            turns = begun * (AT_ONCE // len(begun))
+            done = [row for row in crowd.post(lambda _api: confirmed(*turns.pop())) if row]  # noqa: B023
+            assert len(done) == 1 and set(Device.of(person.user.pk, timezone.now())) == {person.app, done[0]}
+            assert SignIn.objects.filter(user=person.user, state="finished").count() == 1
+            assert Invitation.objects.get(person=person.user).used_at is not None
+
+
+def begun_by(invitation: Invitation, person: Person) -> tuple[Any, Device]:
+    """A sign-in by the invitation, and the app that was begun in it."""
+    columns: dict[str, Any] = {"state": SignIn.State.ENROLLING, "methods": ["pwd"], "invitation": invitation}
+    caller, now = Client("", "", ""), timezone.now()
+    sign_in = SignIn.begin(SignIn.Purpose.SIGN_IN, person.user, caller, now, **columns)
+    return sign_in.uuid, enrolment.begin_first(sign_in, "totp", {}, caller, now).device
+
+
+def confirmed(sign_in: Any, device: Device) -> Device | None:
+    """The device that the right code made active; None for who was not the one."""
+    now = timezone.now()
+    try:
+        row = signin.by_uuid(sign_in, SignIn.Purpose.SIGN_IN, None, now)
+        code = totp.code_now(device, now)
+        return enrolment.confirm_first(row, device.uuid, code, lambda passed: passed.device, Client("", "", ""), now)
+    except Refused:
+        return None
+
+
+def test_invitations_made_at_once_leave_one_open() -> None:
+    person = make_person("totp")
+
+    def invite(_api: Api) -> Any:
+        try:
+            return invitations.make(person.user, ["totp"], Client("", "", ""), timezone.now(), actor=OPERATOR)
+        except Refused:
+            return None
+
+    with Crowd() as crowd:
+        made = [one for one in crowd.post(invite) if one]
+    rows = [Invitation.objects.get(pk=one.invitation.pk) for one in made]
+    assert sum(row.is_open(timezone.now()) for row in rows) == 1
 
 
 def bearers(people: list[Person]) -> list[str]:

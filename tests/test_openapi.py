@@ -639,6 +639,11 @@ def confirm_key_for(api: Api, person: Person, device: object, given: Any) -> Any
     return api.post(f"admin/users/{person.user.uuid}/keys/{device}/confirm", {"answer": given})
 
 
+@succeeds("inviteToEnrol")
+def somebody_is_invited() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{make_person().user.uuid}/invitations", {"kinds": ["totp", "fido2"]})
+
+
 @succeeds("assignDevice")
 def a_token_is_handed_out() -> Any:
     return assigned(make_token("hotp"), make_person())
@@ -1206,6 +1211,19 @@ def a_temporary_code_for_an_administrator() -> Any:
         return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "None."})
 
 
+@refused("inviteToEnrol", "approval_needed")
+def an_invitation_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        person = make_person("totp", is_staff=True)
+        return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/invitations", {"kinds": ["totp"]})
+
+
+@refused("beginKeyFor", "approval_needed")
+def a_key_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        return begin_key_for(with_tokens(administrator()), make_person("totp", is_staff=True))
+
+
 @refused("assignDevice", "approval_needed")
 def a_token_for_an_administrator() -> Any:
     with override_settings(FOUR_EYES=frozenset({"administrators"})):
@@ -1286,6 +1304,17 @@ def a_key_for_somebody_during_its_pause() -> Any:
     device, shown = begun(begin_key_for(api, person))
     paused(device)
     return confirm_key_for(api, person, device, right_answer(shown))
+
+
+@refused("inviteToEnrol", "not_found")
+def an_invitation_for_nobody() -> Any:
+    return with_tokens(administrator()).post(f"admin/users/{uuid4()}/invitations", {"kinds": ["totp"]})
+
+
+@refused("inviteToEnrol", "wrong_state")
+def an_invitation_for_somebody_disabled() -> Any:
+    person = make_person("totp", is_active=False)
+    return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/invitations", {"kinds": ["totp"]})
 
 
 @refused("assignDevice", "not_found")

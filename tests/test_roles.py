@@ -20,6 +20,7 @@ API = {
     ("POST", "users"): "create_person",
     ("DELETE", "users/<uuid:uuid>/sessions"): "end_sessions",
     ("GET", "users/<uuid:uuid>/devices"): "view_people",
+    ("POST", "users/<uuid:uuid>/invitations"): "invite",
     ("POST", "users/<uuid:uuid>/temporary-codes"): "issue_temporary_code",
     ("POST", "users/<uuid:uuid>/keys"): "enrol_key",
     ("POST", "users/<uuid:uuid>/keys/<uuid:device>/confirm"): "enrol_key",

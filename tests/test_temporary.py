@@ -150,7 +150,7 @@ def test_after_its_end_it_opens_nothing(alice: Person, admin: Person) -> None:
 
 def test_guesses_are_counted_and_five_pause_it(alice: Person, admin: Person) -> None:
     row, code = issue(alice, admin)
-    wrong = typed_codes.new(5)
+    wrong = typed_codes.new(8)
     assert [code_of(use(alice, row, wrong)) for _ in range(5)] == [(401, "wrong_answer")] * 5
     assert code_of(use(alice, row, code)) == (429, "too_many_attempts")
     assert Api().sign_in(alice)["access_token"], "her app is not paused by it"

@@ -2,11 +2,12 @@
 
 | state              | event                  | next      |
 |--------------------|------------------------|-----------|
-| -                  | password right         | WAITING, or ENROLLING for an account that never had a device |
+| -                  | password right         | WAITING, or ENROLLING for an account that never had a device, or by invitation |
 | -                  | step-up, test begun    | WAITING   |
 | WAITING            | choose a device        | WAITING, with a new challenge |
 | WAITING            | right answer           | FINISHED  |
-| ENROLLING          | first device activated | FINISHED  |
+| WAITING            | right answer, invited  | ENROLLING |
+| ENROLLING          | device activated       | FINISHED  |
 | WAITING, ENROLLING | wrong answer           | same; at the fifth REFUSED |
 | WAITING, ENROLLING | cancel                 | REFUSED   |
 | FINISHED, REFUSED, expired | anything       | same      |
@@ -41,7 +42,8 @@ FINISH = (
 
 
 class SignIn(models.Model):
-    """One ceremony. `kept` is the challenge for `device`; `started_by` the session or family of a signed-in person."""
+    """One ceremony. `kept` is the challenge for `device`; `started_by` the session or family of a signed-in person. With an
+    `invitation` it ends in a device that this lets pass, and in no other way."""
 
     class Purpose(models.TextChoices):
         """What it is for."""
@@ -70,6 +72,7 @@ class SignIn(models.Model):
     methods = models.JSONField(default=list)
     password_mark = models.CharField(max_length=128, blank=True)
     started_by = models.UUIDField(null=True)
+    invitation = models.ForeignKey("accounts.Invitation", null=True, on_delete=models.CASCADE)
     next = models.CharField(max_length=500, blank=True)
     address = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
@@ -131,6 +134,11 @@ class SignIn(models.Model):
         """One wrong answer more; the fifth refuses the ceremony. True if it did."""
         self._open(now).update(wrong=F("wrong") + 1)
         return self._open(now).filter(wrong__gte=WRONG_ANSWERS).update(state=self.State.REFUSED, kept="") == 1
+
+    def go_on_to_enrol(self, methods: list[str], now: datetime) -> bool:
+        """ENROLLING, after the answer that an invitation asked for; False if it is over."""
+        waiting = self._open(now).filter(state=self.State.WAITING, wrong__lt=WRONG_ANSWERS)
+        return waiting.update(state=self.State.ENROLLING, methods=methods, device=None, kept="") == 1
 
     def finish(self, methods: list[str], now: datetime) -> bool:
         """FINISHED, won by this caller alone, if the person is still active and has the same password; else False."""

@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from accounts.enrolment import Begun
 from accounts.forms import answer_form, asking_form
+from accounts.models import Invitation
 from accounts.views.answer import TWO_CODES, retry_after
 from accounts.views.frame import first_error
 from accounts.words import sentence
@@ -15,12 +16,21 @@ from devices.kinds import KindModule
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import this_site
 
-LOST = (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_FOUND, Reason.STEP_UP_NEEDED, Reason.NOT_SIGNED_IN)
+LOST = (
+    Reason.SIGN_IN_OVER,
+    Reason.INVITATION_OVER,
+    Reason.WRONG_STATE,
+    Reason.NOT_FOUND,
+    Reason.STEP_UP_NEEDED,
+    Reason.NOT_SIGNED_IN,
+)
 
 
-def kinds_to_add() -> list[tuple[str, KindModule]]:
-    """The kinds that a person can enrol alone, strongest first; what stands in for a device has pages of its own."""
-    return kinds.offered(this_site())
+def kinds_to_add(invitation: Invitation | None = None) -> list[tuple[str, KindModule]]:
+    """The kinds that a person can enrol alone, strongest first, of those that an invitation is for; what stands in for a device
+    has pages of its own."""
+    offered = kinds.offered(this_site())
+    return offered if invitation is None else [pair for pair in offered if pair[0] in invitation.kinds]
 
 
 def enrol_page(

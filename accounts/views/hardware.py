@@ -15,7 +15,7 @@ from accounts.forms import HardwareForm
 from accounts.models import SignIn
 from accounts.signin import Passed
 from accounts.views.frame import say, signed_in_page
-from accounts.views.sign_in import ceremony_page, gone_in, open_session
+from accounts.views.sign_in import ceremony_page, gone_in, open_session, takes_hardware
 from accounts.words import sentence
 from devices.models import Device
 from mfa_site.client import client
@@ -44,6 +44,8 @@ def first(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The first device of a new account."""
     if sign_in.state != SignIn.State.ENROLLING:
         raise Refused(Reason.WRONG_STATE)
+    if not takes_hardware(sign_in):
+        raise Refused(Reason.NOT_FOUND)
 
     def grant(passed: Passed) -> Device:
         open_session(request, passed)
@@ -64,7 +66,7 @@ def page(request: HttpRequest, take: Callable[[str, list[str]], HttpResponse], b
         try:
             return take(form.cleaned_data["serial"], form.answers)
         except Refused as refused:
-            if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
+            if refused.reason in (Reason.SIGN_IN_OVER, Reason.INVITATION_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
                 raise
             error, status, own = sentence(refused), refused.reason.status, refused.facts.get("own")
             form = HardwareForm(initial={"serial": form.cleaned_data["serial"]})

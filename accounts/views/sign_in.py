@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import answering, enrolment, known_browsers, policy, signin
+from accounts import answering, enrolment, invitations, known_browsers, policy, signin
 from accounts.forms import SignInForm
-from accounts.models import SignIn
+from accounts.models import Invitation, SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views import confirm
@@ -24,7 +24,7 @@ from accounts.views.enrol_page import enrol_page, kinds_to_add
 from accounts.views.frame import HINT_COOKIE, View, address, refuse_in_form, remember_device, safe_next
 from accounts.words import sentence
 from devices import kinds
-from devices.models import Device
+from devices.models import WITH_SERIAL, Device
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import proof_of
@@ -34,14 +34,21 @@ from mfa_site.proof import proof_of
 def start(request: HttpRequest) -> HttpResponse:
     """Name and password."""
     get_token(request)
-    form = SignInForm(request.POST or None)
     next_path = safe_next(request.POST.get("next", request.GET.get("next", "")))
+    shown = {"next": next_path, "signed_out": "signed_out" in request.GET}
+    return password_page(request, SignInForm(request.POST or None), "accounts/sign_in.html", shown)
+
+
+def password_page(
+    request: HttpRequest, form: SignInForm, template: str, shown: dict[str, Any], invitation: Invitation | None = None
+) -> HttpResponse:
+    """The form; the right name and password lead to the second step, of a sign-in by invitation where there is one."""
     status, wait = 200, None
     if request.method == "POST" and form.is_valid():
         now, caller = timezone.now(), client(request)
         try:
             name, password = form.cleaned_data["username"], form.cleaned_data["password"]
-            sign_in, _handle = signin.start(request, name, password, caller, now, next_path)
+            sign_in, _handle = signin.start(request, name, password, caller, now, shown.get("next", ""), invitation)
         except Refused as refused:
             status, wait = refuse_in_form(form, refused), refused.retry_after
         else:
@@ -49,8 +56,7 @@ def start(request: HttpRequest) -> HttpResponse:
             return redirect("second-step", sign_in.uuid)
     elif request.method == "POST":
         status = 400
-    shown = {"form": form, "next": next_path, "signed_out": "signed_out" in request.GET}
-    response = render(request, "accounts/sign_in.html", shown, status=status)
+    response = render(request, template, {**shown, "form": form}, status=status)
     if wait:
         response["Retry-After"] = str(wait)
     return response
@@ -67,6 +73,8 @@ def ceremony_page(view: View) -> View:
         try:
             return view(request, begun_here(request, uuid, purpose), **kwargs)
         except Refused as refused:
+            if refused.reason is Reason.INVITATION_OVER:
+                return render(request, "accounts/invitation_over.html", status=refused.reason.status)
             if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE):
                 raise
             return over(request, uuid, purpose)
@@ -90,7 +98,8 @@ def over(request: HttpRequest, uuid: UUID, purpose: str, why: str = "") -> HttpR
     if proof_of(request) is not None:
         return redirect("account")
     context = {"title": _("Start again"), "why": why, "sentence": sentence(Refused(Reason.SIGN_IN_OVER))}
-    context |= {"button": _("Sign in"), "on": reverse("sign-in")}
+    invited = SignIn.objects.filter(uuid=uuid).exclude(invitation=None).exists()
+    context |= {"button": _("Sign in"), "on": reverse("invitation-password" if invited else "sign-in")}
     return render(request, "accounts/over.html", context, status=401)
 
 
@@ -109,7 +118,7 @@ def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
-    rows = list(Device.of(sign_in.person.pk, now))
+    rows = [row for row in Device.of(sign_in.person.pk, now) if signin.may_answer(sign_in, row)]
     if sign_in.is_step_up:
         rows = policy.strong_of(rows) or rows  # with a weaker one the same page would ask again
     return policy.in_order([row for row in rows if row.is_usable(now)], request.COOKIES.get(HINT_COOKIE, ""))
@@ -143,6 +152,9 @@ def answer(request: HttpRequest, sign_in: SignIn, device: UUID) -> HttpResponse:
 
     def passed(row: Device, given: Any) -> HttpResponse:
         now, used = timezone.now(), touched(sign_in, row, given)
+        if sign_in.invitation_id is not None:
+            invitations.vouch(sign_in, used.uuid, given, client(request), now)
+            return redirect("first-device", sign_in.uuid)
         signin.answer(sign_in, used.uuid, given, lambda proven: enter(request, proven), client(request), now)
         return gone_in(request, sign_in, used)
 
@@ -185,17 +197,29 @@ def cancel(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 @require_safe
 @ceremony_page
 def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
-    """The first device of a new account: which kind?"""
+    """The first device of a new account, or the one of an invitation: which kind?"""
     if sign_in.state != SignIn.State.ENROLLING:
         raise Refused(Reason.WRONG_STATE)
-    return render(request, "accounts/first_device.html", {"sign_in": sign_in, "rows": kinds_to_add()})
+    return choice_page(request, sign_in)
+
+
+def choice_page(request: HttpRequest, sign_in: SignIn, error: str = "", status: int = 200) -> HttpResponse:
+    """The kinds that may be enrolled, with what went wrong before."""
+    rows = kinds_to_add(sign_in.invitation)
+    context = {"sign_in": sign_in, "rows": rows, "hardware": takes_hardware(sign_in), "error": error}
+    return render(request, "accounts/first_device.html", context, status=status)
+
+
+def takes_hardware(sign_in: SignIn) -> bool:
+    """Whether a token from the stock may be claimed in it."""
+    return sign_in.invitation is None or any(kind in WITH_SERIAL for kind in sign_in.invitation.kinds)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @ceremony_page
 def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
-    """The first device of a new account: scan or touch, confirm, signed in."""
-    if kind not in dict(kinds_to_add()):
+    """The first device of a new account, or the one of an invitation: scan or touch, confirm, signed in."""
+    if kind not in dict(kinds_to_add(sign_in.invitation)):
         raise Refused(Reason.NOT_FOUND)
     now, caller = timezone.now(), client(request)
 
@@ -219,5 +243,4 @@ def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     except Refused as refused:
         if refused.reason is not Reason.TOO_MANY_ATTEMPTS:
             raise
-        context = {"sign_in": sign_in, "rows": kinds_to_add(), "error": sentence(refused)}
-        return render(request, "accounts/first_device.html", context, status=refused.reason.status)
+        return choice_page(request, sign_in, sentence(refused), refused.reason.status)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import approvals, devices, hand_out, helping, keys, people
+from desk.pages import approvals, devices, hand_out, helping, invitation, keys, people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -70,4 +70,5 @@ PAGES: tuple[Page, ...] = (
     Page("devices/<uuid:device>/retire/", devices.retire, "retire", "retire_device", _("Retire"), fresh=True),
     Page("people/<uuid:uuid>/key/", keys.enrol, "enrol-key", "enrol_key", keys.TITLE, fresh=True),
     Page("people/<uuid:uuid>/key/<uuid:device>/", keys.enrolled, "key-enrolled", "enrol_key"),
+    Page("people/<uuid:uuid>/invite/", invitation.invite, "invite", "invite", invitation.TITLE, fresh=True),
 )

@@ -20,6 +20,7 @@ from accounts.models import User
 from accounts.models.user import NAME_LENGTH, normalised
 from accounts.views.frame import say
 from accounts.words import sentence
+from desk.approvals import approved
 from desk.gate import refuse_higher
 from desk.pages.devices import actor, called, page_of
 from desk.pages.frame import render
@@ -99,8 +100,10 @@ def hand_out(request: HttpRequest) -> HttpResponse:
     elif form.is_valid() and row and person:
         refuse_higher(actor(request), person)  # or whoever reads its codes has the second factor of a superuser
         try:
-            given = {"actor": actor(request).uuid, "code": form.cleaned_data["code"].strip()}
-            handing_out.hand_out(row, person, client(request), timezone.now(), **given)
+            user, who, now, code = actor(request), client(request), timezone.now(), form.cleaned_data["code"].strip()
+            what = f"hand-out:{row.uuid}:{person.uuid}"
+            with approved("administrators", what, user, who, now, person=person, serial=row.serial):
+                handing_out.hand_out(row, person, who, now, actor=user.uuid, code=code)
         except Refused as refused:
             status, form.data = refused.reason.status, {}  # the code is not shown again
             counted = _("It was counted, and nothing was handed out.") if refused.reason.is_wrong_answer else ""

@@ -20,6 +20,7 @@ from accounts.views.frame import refuse_in_form, say
 from accounts.words import sentence
 from desk.acts import Lost, beginning, can_be_lost
 from desk.api import somebody
+from desk.approvals import approved
 from desk.gate import may, refuse_higher, refuse_oneself
 from desk.pages.devices import actor, called, device_page, on, page_of
 from desk.pages.frame import render
@@ -99,7 +100,9 @@ def code_after_loss(request: HttpRequest, row: Device, person: User, given: dict
     """The code, for a day and one use; where none can be issued the device is lost all the same, and why is said."""
     try:
         by, now = actor(request).uuid, timezone.now()
-        issued, code = temporary.issue(person, given["why"], client(request), now, actor=by, seen=given["seen"])
+        what, who = f"temporary-code:{person.uuid}", client(request)
+        with approved("administrators", what, actor(request), who, now, person=person, reason=given["why"]):
+            issued, code = temporary.issue(person, given["why"], who, now, actor=by, seen=given["seen"])
     except Refused as refused:
         say(request, _("No code was issued: %(why)s") % {"why": sentence(refused)})
         return redirect(page_of(actor(request), row))
@@ -122,9 +125,11 @@ def temporary_code(request: HttpRequest, uuid: UUID) -> HttpResponse:
         given, life = form.cleaned_data, timedelta(hours=form.cleaned_data["hours"])
         about: dict[str, Any] = {"actor": user.uuid, "uses": given["uses"], "life": life, "seen": given["seen"]}
         try:
-            issued, code = temporary.issue(person, given["why"], client(request), timezone.now(), **about)
+            what, who, now = f"temporary-code:{person.uuid}", client(request), timezone.now()
+            with approved("administrators", what, user, who, now, person=person, reason=given["why"]):
+                issued, code = temporary.issue(person, given["why"], who, now, **about)
         except Refused as refused:
-            if refused.reason not in (Reason.WRONG_STATE, Reason.MALFORMED):
+            if refused.reason not in (Reason.WRONG_STATE, Reason.MALFORMED, Reason.APPROVAL_NEEDED):
                 raise
             status = refuse_in_form(form, refused)
         else:

@@ -29,7 +29,7 @@ STANDS_IN = True
 ASKS = ()
 AFTERWARDS = "temporary-code-used"
 
-CODE_BYTES = 5  # 40 bits; guesses are counted and five wrong ones in a row pause it
+CODE_LENGTH = 8  # 40 bits; guesses are counted and five wrong ones in a row pause it
 
 
 is_offered = by_nobody  # administrators issue one
@@ -38,17 +38,17 @@ begin, challenge = nothing_to_show, nothing_to_show  # whoever issues it shows i
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
     """The new device has the hash of the code that is given."""
-    device.secret_hash = _hash(device.uuid, typed_codes.clean(given["code"], CODE_BYTES))
+    device.secret_hash = _hash(device.uuid, typed_codes.clean(given["code"], CODE_LENGTH))
 
 
 def new_code() -> str:
     """A code to be shown once."""
-    return typed_codes.new(CODE_BYTES)
+    return typed_codes.new(CODE_LENGTH)
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
     """It is the code. Refused: CODE_NOT_TEMPORARY, or TEMPORARY_CODE_USED where no use is left."""
-    code = typed_codes.clean(answer, CODE_BYTES)
+    code = typed_codes.clean(answer, CODE_LENGTH)
     if not code or not keyring.mac_is_right(device.secret_hash, _message(device.uuid, code), "temporary-code"):
         raise Refused(Reason.CODE_NOT_TEMPORARY)
     if not device.uses_left:

@@ -17,7 +17,7 @@ from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind, RecoveryCode
 from grants import refresh
 from mfa_site import limits
 from mfa_site.client import Client
-from tests.browser import code_places, desk_acts_places, desk_key_places, desk_people_places
+from tests.browser import code_places, desk_acts_places, desk_invitation_places, desk_key_places, desk_people_places
 from tests.browser.steps import (
     add_key,
     choose,
@@ -1034,3 +1034,5 @@ def form_too_old(page: Page) -> None:
 PLACES |= {go.__name__: go for go in (*code_places.PLACES, *desk_people_places.PLACES)}
 PLACES |= {go.__name__: go for go in (*code_places.PLACES, *desk_acts_places.PLACES)}
 PLACES |= {go.__name__: go for go in (*code_places.PLACES, *desk_key_places.PLACES)}
+PLACES |= {go.__name__: go for go in code_places.PLACES}
+PLACES |= {go.__name__: go for go in desk_invitation_places.PLACES}
