@@ -62,8 +62,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     ),
     "FOUR_EYES": (
         "none",
-        "what a second administrator has to approve, separated by commas: `import` of token files, `administrators` (a new "
-        "way in for one, or making one), `policy` (weakening it)",
+        "`administrators`: a new way into an administrator's account, and making one, wait for another administrator's approval",
     ),
     "YUBICO_URL": (
         "none: only YubiKeys from a seed file",
