@@ -62,7 +62,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     ),
     "FOUR_EYES": (
         "none",
-        "`administrators`: a new way into an administrator's account, and making one, wait for another administrator's approval",
+        "`administrators`: a new way into one's account, and making one, wait for another administrator's approval",
     ),
     "YUBICO_URL": (
         "none: only YubiKeys from a seed file",
