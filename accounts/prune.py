@@ -1,5 +1,6 @@
 """Forgetting what is over: ceremonies, sessions, token families, enrolments never confirmed, counts. Audit events stay."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,11 +19,14 @@ BATCH = 100  # rows of a kind in one transaction: a family may have hundreds of 
 EVERY = timedelta(minutes=10)  # between two looks when nothing was left
 _rest: dict[str, datetime] = {}
 
+Over = Callable[[datetime], dict[str, QuerySet[Any]]]
+MORE: list[Over] = []  # of apps that this one knows nothing of
+
 
 def over(now: datetime) -> dict[str, QuerySet[Any]]:
     """What may be forgotten, by name. The tokens of a family, spent ones too, stay and go with it."""
     before = now - KEPT
-    return {
+    own = {
         "unconfirmed_enrolments": Device.objects.filter(PENDING, created_at__lt=now - UNCONFIRMED_LIFE),
         "sign_ins": SignIn.objects.filter(expires_at__lt=before),
         "browser_sessions": BrowserSession.objects.filter(Q(ended_at__lt=before) | Q(expires_at__lt=before)),
@@ -31,6 +35,9 @@ def over(now: datetime) -> dict[str, QuerySet[Any]]:
         "queue": DBTaskResult.objects.exclude(status=TaskResultStatus.READY).filter(enqueued_at__lt=before),
         "counters": counters.over(now),
     }
+    for others in MORE:
+        own |= others(now)
+    return own
 
 
 def everything(now: datetime) -> dict[str, int]:

@@ -11,9 +11,12 @@ class Desk(AppConfig):
     name = "desk"
 
     def ready(self) -> None:
-        from desk.roles import make_groups  # it needs the models
+        from accounts import prune
+        from desk import importing  # these need the models
+        from desk.roles import make_groups
 
         post_migrate.connect(make_groups, sender=self)  # after Django's own, which makes the permissions
+        prune.MORE.append(importing.over)
 
 
 class GatedAdmin(AdminConfig):

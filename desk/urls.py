@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from desk import api
+from desk import api, api_imports
 from mfa_site.api import resource
 
 urlpatterns = [
@@ -13,5 +13,7 @@ urlpatterns = [
     path("devices", resource(GET=api.devices)),
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),
     path("devices/<uuid:uuid>/unassign", resource(POST=api.unassign)),
+    path("token-files", resource(first=api_imports.importer, POST=api_imports.bring)),
+    path("token-files/<uuid:uuid>", resource(DELETE=api_imports.undo)),
     path("devices/<uuid:uuid>/resync", resource(POST=api.resync)),
 ]

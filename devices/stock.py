@@ -1,8 +1,8 @@
-"""Seed files come into the stock: all of a file or nothing.
+"""Tokens come into the stock: all of a file or nothing. And they go out again, all of a batch, while nobody has one.
 
-A file is read twice. The first time everything is judged and nothing is written; the second time what was found good is sealed
-and set aside, ready to be stored. Only then a transaction begins, which does nothing but store: on SQLite nobody else can write
-while it lasts. The file itself is not kept.
+The rows are read twice. The first time everything is judged and nothing is written; the second time what was found good is
+sealed and set aside, ready to be stored. Only then a transaction begins, which does nothing but store: on SQLite nobody else
+can write while it lasts. The file itself is not kept.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import itertools
 import pickle  # only of what this process wrote a moment before
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import IO, Any, BinaryIO
 from uuid import UUID
@@ -19,13 +19,13 @@ from django.db import IntegrityError, connection, transaction
 
 from audit.events import OPERATOR, record
 from devices import seed_files
+from devices.judging import Existing, Fate, OwnerOf, Seen, judged, seed_hash
 from devices.lifecycle import State
-from devices.models import Device
+from devices.models import GONE, Device
 from devices.seed_files import BadFile, BadRow, Row, Secret, Why
-from mfa_site import keyring
 from mfa_site.client import Client
 
-SHORTEST, LONGEST = 14, 64  # bytes; NIST SP 800-63B wants 112 bits, and HMAC-SHA-512 makes use of no more than 1024
+HERE = Client("", "", "")
 AT_ONCE = 1_000  # rows of one statement, and of one look into the database
 
 AS_THE_FILE_SAYS = (
@@ -42,78 +42,96 @@ AS_THE_FILE_SAYS = (
 )
 
 Progress = Callable[[int], None]
+Rows = Iterable[Row | BadRow]
 
 
 @dataclass(frozen=True)
 class Report:
     """What became of a file. `accepted`: how many tokens are in stock now, or would be after a dry run; 0 where any was
-    refused. `digest`: SHA-256 of the file, in hexadecimal."""
+    refused. `replaced`: how many of them took the place of another. `digest`: SHA-256 of the file, in hexadecimal."""
 
     batch: UUID
     file_format: str
     digest: str
     accepted: int = 0
     refused: list[BadRow] = field(default_factory=list)
+    skipped: int = 0
+    replaced: int = 0
 
 
-@dataclass
-class _Seen:
-    """What the rows of this file have had so far; hashes of it, and whose the tokens are to be, by their serials."""
+@dataclass(frozen=True)
+class Terms:
+    """On which terms rows come in: whose they may be and who gives them out (both once for each row that names somebody;
+    BadFile undoes everything), who asked, what is to be done in the same transaction, and what becomes of known serials."""
 
-    serials: set[int] = field(default_factory=set)
-    seeds: set[int] = field(default_factory=set)
-    public_ids: set[int] = field(default_factory=set)
-    owners: dict[str, int] = field(default_factory=dict)
+    owner_of: OwnerOf
+    hand_out: Callable[[Device, int], None]
+    now: datetime
+    existing: Existing = Existing.REFUSE
+    actor: UUID = OPERATOR
+    client: Client = HERE
+    done: Callable[[Report], None] = lambda report: None
 
 
 def import_file(
     file: BinaryIO,
     file_format: str,
     secret: Secret,
+    terms: Terms,
     *,
     dry_run: bool,
     batch: UUID,
-    owner_of: Callable[[str], int | None],
-    hand_out: Callable[[Device, int], None],
-    now: datetime,
     progress: Progress = lambda position: None,
-    actor: UUID = OPERATOR,
-    client: Client | None = None,
     largest: int = seed_files.LARGEST,
 ) -> Report:
     """Every token of the file is in stock, sealed, or (where any was refused, or in a dry run) nothing has changed.
 
-    `owner_of` finds the person that a row names, once for each row: the key of their row, None for nobody. `hand_out` gives
-    them their token in the same transaction (BadFile undoes everything). `progress` is told how many bytes were read, of twice
-    the file. BadFile where the file is refused as a whole; the report never has a seed.
+    `progress` is told how many bytes were read, of twice the file. BadFile where the file is refused as a whole; the report
+    never has a seed.
     """
-    digest, seen = digest_of(file, largest), _Seen()
-    size = file.tell()
-    report = Report(batch, file_format, digest)
-    good = 0
-    for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
-        rows = list(judged(chunk, seen, owner_of, now))
-        bad = [row for row in rows if isinstance(row, BadRow)]
-        report.refused.extend(bad)
-        good += len(rows) - len(bad)
-        progress(file.tell())
-    if not good and not report.refused:
+    report = Report(batch, file_format, digest_of(file, largest))
+    begun = itertools.count(0, file.tell())
+
+    def rows() -> Iterator[Row | BadRow]:
+        before = next(begun)
+        for number, row in enumerate(seed_files.read(file, file_format, secret, largest)):
+            if number % AT_ONCE == 0:
+                progress(before + file.tell())
+            yield row
+        progress(before + file.tell())
+        if before and digest_of(file, largest) != report.digest:
+            raise BadFile(Why.FILE_CHANGED)
+
+    return import_rows(rows, report, terms, dry_run=dry_run)
+
+
+def import_rows(read: Callable[[], Rows], report: Report, terms: Terms, *, dry_run: bool = False) -> Report:
+    """The same for the rows that `read` gives, twice; the report says what became of them. BadFile."""
+    seen, fates = Seen(), dict[int, Fate]()
+    count = dict.fromkeys(Fate, 0)
+    for chunk in chunks(read()):
+        for verdict in judged(chunk, seen, terms.owner_of, terms.now, terms.existing):
+            count[verdict.fate] += 1
+            if verdict.fate is Fate.REFUSED:
+                report.refused.append(verdict.refusal)
+            elif verdict.fate is not Fate.NEW:
+                fates[verdict.row.number] = verdict.fate
+    if not sum(count.values()):
         raise BadFile(Why.FILE_EMPTY)
     if report.refused:
         return report
-    done = Report(batch, file_format, digest, good)
+    coming = count[Fate.NEW] + count[Fate.REPLACES]
+    done = replace(report, accepted=coming, skipped=count[Fate.SKIPPED], replaced=count[Fate.REPLACES])
     if not dry_run:
         with tempfile.TemporaryFile() as aside:
-            for chunk in chunks(seed_files.read(file, file_format, secret, largest)):
-                set_aside(chunk, batch, now, aside)
-                progress(size + file.tell())
-            if digest_of(file, largest) != digest:
-                raise BadFile(Why.FILE_CHANGED)
-            store(aside, done, list(seen.owners.items()), hand_out, actor, client or Client("", "", ""))
+            number = 0
+            for number, chunk in enumerate(chunks(read()), start=1):  # noqa: B007  # counted
+                set_aside(chunk, fates, report.batch, terms.now, aside)
+            store(aside, number, done, list(seen.owners.items()), terms)
     return done
 
 
-def chunks(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
+def chunks(rows: Rows) -> Iterator[list[Row | BadRow]]:
     """The rows, so many at once."""
     rows = iter(rows)
     while found := list(itertools.islice(rows, AT_ONCE)):
@@ -131,78 +149,6 @@ def digest_of(file: BinaryIO, largest: int) -> str:
     return digest.hexdigest()
 
 
-def seed_hash(row: Row) -> str:
-    """The keyed hash by which a seed is found again."""
-    return keyring.mac(row.seed, "seed")
-
-
-def judged(
-    rows: list[Row | BadRow], seen: _Seen, owner_of: Callable[[str], int | None], now: datetime
-) -> Iterator[Row | BadRow]:
-    """The rows, those that cannot be kept as refusals."""
-    good = [row for row in rows if isinstance(row, Row)]
-    hashes = {row.number: seed_hash(row) for row in good}
-    known = {
-        "serial": in_use("serial", [row.serial for row in good]),
-        "secret_hash": in_use("secret_hash", list(hashes.values())),
-        "public_id": in_use("public_id", [row.public_id for row in good if row.public_id]),
-    }
-    for row in rows:
-        if isinstance(row, BadRow):
-            yield row
-            continue
-        why = why_not(row, now) or twice(row, hashes[row.number], seen) or is_known(row, hashes[row.number], known)
-        if why is None and row.owner:
-            why = note_owner(row, seen, owner_of)
-        yield BadRow(row.number, row.serial, why) if why else row
-
-
-def in_use(column: str, wanted: list[str]) -> set[str]:
-    """Those of the values that a device has which was not removed."""
-    return set(Device.objects.exclude(state=State.RETIRED).filter(**{f"{column}__in": wanted}).values_list(column, flat=True))
-
-
-def why_not(row: Row, now: datetime) -> Why | None:
-    """What keeps this token out by itself."""
-    if len(row.seed) < SHORTEST:
-        return Why.SEED_TOO_SHORT
-    if len(row.seed) > LONGEST:
-        return Why.SEED_TOO_LONG
-    if row.valid_until is not None and row.valid_until <= now:
-        return Why.EXPIRED
-    return None
-
-
-def twice(row: Row, hashed: str, seen: _Seen) -> Why | None:
-    """Whether an earlier row of the file has the same; from now on this one is an earlier one."""
-    found = None
-    places = ((seen.serials, row.serial, Why.SERIAL_TWICE), (seen.seeds, hashed, Why.SEED_TWICE))
-    for numbers, value, why in (*places, (seen.public_ids, row.public_id, Why.PUBLIC_ID_TWICE)):
-        if value:
-            short = int.from_bytes(hashlib.sha256(value.encode()).digest()[:8])  # 64 bits: small, and as good as never alike
-            found = found or (why if short in numbers else None)
-            numbers.add(short)
-    return found
-
-
-def is_known(row: Row, hashed: str, known: dict[str, set[str]]) -> Why | None:
-    """Whether a device that is there already has the same."""
-    if row.serial in known["serial"]:
-        return Why.SERIAL_KNOWN
-    if hashed in known["secret_hash"]:
-        return Why.SEED_KNOWN
-    return Why.PUBLIC_ID_KNOWN if row.public_id in known["public_id"] else None
-
-
-def note_owner(row: Row, seen: _Seen, owner_of: Callable[[str], int | None]) -> Why | None:
-    """Whose the token is to be is noted, unless there is nobody by that name."""
-    person = owner_of(row.owner)
-    if person is None:
-        return Why.OWNER_UNKNOWN
-    seen.owners[row.serial] = person
-    return None
-
-
 def device(row: Row, batch: UUID, now: datetime) -> Device:
     """The token as it lies in stock. Its `counter` is the highest one used: the file names the next one."""
     columns: dict[str, Any] = {name: getattr(row, name) for name in AS_THE_FILE_SAYS}
@@ -217,27 +163,31 @@ def stored_fields() -> list[Any]:
     return [field for field in Device._meta.concrete_fields if not field.primary_key and not field.generated]
 
 
-def set_aside(rows: list[Row | BadRow], batch: UUID, now: datetime, aside: IO[bytes]) -> None:
-    """The rows are in the temporary file as the database wants them: sealed. BadFile if one was good before and is not now."""
+def set_aside(rows: list[Row | BadRow], fates: dict[int, Fate], batch: UUID, now: datetime, aside: IO[bytes]) -> None:
+    """The rows that come in are in the temporary file as the database wants them: sealed; with them the serials that they
+    replace. BadFile if one was good before and is not now."""
+    good = [row for row in rows if isinstance(row, Row) and fates.get(row.number) is not Fate.SKIPPED]
+    if any(isinstance(row, BadRow) for row in rows):
+        raise BadFile(Why.FILE_CHANGED)
+    replaced = [row.serial for row in good if row.number in fates]
+    before = {old.serial: old for old in in_stock(replaced)} if replaced else {}
     fields, prepared = stored_fields(), []
-    for row in rows:
-        if isinstance(row, BadRow):
-            raise BadFile(Why.FILE_CHANGED)
-        made = device(row, batch, now)
+    for row in good:
+        made, old = device(row, batch, now), before.get(row.serial)
+        if old is not None and old.secret_hash == made.secret_hash:  # or codes that were used would be good once more
+            made.counter, made.drift = max(made.counter, old.counter), old.drift
         prepared.append(tuple(field.get_db_prep_save(getattr(made, field.attname), connection) for field in fields))
-    pickle.dump(prepared, aside)
+    pickle.dump((replaced, prepared), aside)
 
 
-def store(
-    aside: IO[bytes],
-    report: Report,
-    owners: list[tuple[str, int]],
-    hand_out: Callable[[Device, int], None],
-    actor: UUID,
-    client: Client,
-) -> None:
-    """What was set aside is in stock, and handed out where it is somebody's; BadFile, and nothing kept, where the stock is not
-    what was judged."""
+def in_stock(serials: list[str]) -> Any:
+    """Those that lie in stock and are nobody's."""
+    return Device.objects.filter(serial__in=serials, state=State.IN_STOCK, user=None)
+
+
+def store(aside: IO[bytes], parts: int, report: Report, owners: list[tuple[str, int]], terms: Terms) -> None:
+    """What was set aside is in stock, what it replaces is retired, and what is somebody's is handed out; BadFile, and nothing
+    kept, where the stock is not what was judged."""
     names = ", ".join(connection.ops.quote_name(field.column) for field in stored_fields())
     places = ", ".join(["%s"] * len(stored_fields()))
     # bulk_create takes five times as long, with everybody waiting.
@@ -245,12 +195,25 @@ def store(
     aside.seek(0)
     try:
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                for _chunk in range(-(-report.accepted // AT_ONCE)):
-                    cursor.executemany(sql, pickle.load(aside))  # noqa: S301  # written by this process, and nobody else's
+            for _part in range(parts):
+                replaced, prepared = pickle.load(aside)  # noqa: S301  # written by this process, and nobody else's
+                if replaced and in_stock(replaced).update(state=State.RETIRED, **GONE) != len(replaced):
+                    raise BadFile(Why.FILE_CHANGED)  # somebody has one of them meanwhile
+                if prepared:
+                    with connection.cursor() as cursor:
+                        cursor.executemany(sql, prepared)
             for serial, person in owners:
-                hand_out(Device.objects.get(batch=report.batch, serial=serial), person)
-            about = {"count": report.accepted, "format": report.file_format, "batch": str(report.batch)}
-            record("tokens_imported", client=client, actor=actor, digest=report.digest, **about)  # type: ignore[arg-type]
+                terms.hand_out(Device.objects.get(batch=report.batch, serial=serial), person)
+            terms.done(report)
+            more = {name: count for name in ("skipped", "replaced") if (count := getattr(report, name))}
+            about = {"count": report.accepted, "format": report.file_format, "batch": str(report.batch), **more}
+            record("tokens_imported", client=terms.client, actor=terms.actor, digest=report.digest, **about)
     except IntegrityError:  # somebody had the same serial or seed meanwhile
         raise BadFile(Why.FILE_CHANGED) from None
+
+
+def take_out(batch: UUID, count: int) -> bool:
+    """All `count` tokens of the batch are retired if each of them lies in stock and was never used, in one statement; False
+    leaves the caller's transaction to be rolled back."""
+    untouched = Device.objects.filter(batch=batch, state=State.IN_STOCK, user=None, last_used_at=None)
+    return bool(untouched.update(state=State.RETIRED, **GONE) == count)

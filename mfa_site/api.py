@@ -18,11 +18,11 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MAX_DEPTH = 16  # the deepest thing a client sends, an assertion with extensions, has 5 levels
 
 
-def resource(*, cookie: bool = True, **methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def resource(*, cookie: bool = True, first: Callable[[HttpRequest], object] | None = None, **methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """A view of the methods given by name; others get 405 with `Allow`. Every Refused becomes a problem.
 
     An unsafe call that stands on the session cookie needs the CSRF header; one with a bearer needs none, nor does
-    one to which a cookie means nothing (`cookie=False`).
+    one to which a cookie means nothing (`cookie=False`). `first` is asked before anything of the body is read, or Refused.
     """
 
     @functools.wraps(next(iter(methods.values())))
@@ -31,6 +31,8 @@ def resource(*, cookie: bool = True, **methods: Callable[..., HttpResponse]) -> 
         try:
             if handler is None:
                 raise Refused(Reason.METHOD_NOT_ALLOWED)
+            if first is not None:
+                first(request)
             if cookie and request.method not in SAFE and by_session(request):
                 require_csrf(request)
             return handler(request, *args, **kwargs)
@@ -141,7 +143,7 @@ def empty() -> HttpResponse:
 
 
 def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
-    """The refusal as `application/problem+json`, with the headers its status asks for."""
+    """The refusal as `application/problem+json`, with the headers its status asks for, and what its facts have as `more`."""
     reason = refused.reason
     title = HTTPStatus(reason.status).phrase
     response = JsonResponse(
@@ -152,6 +154,7 @@ def problem(request: HttpRequest, refused: Refused) -> JsonResponse:
             "detail": refused.facts.get("detail", NOT_SENT if reason is Reason.NOT_SENT else DETAILS[reason.code]),
             "code": reason.code,
             "request_id": request.META.get("mfa_site.request_id", ""),
+            **refused.facts.get("more", {}),
         },
         status=reason.status,
         content_type="application/problem+json",
@@ -192,11 +195,12 @@ DETAILS = {
     "not_found": "There is no such thing here.",
     "method_not_allowed": "This path does not take that method; Allow names those it takes.",
     "too_large": "The body is too large.",
-    "unsupported_media_type": "The body has to be application/json.",
+    "unsupported_media_type": "The body has to be application/json, or multipart/form-data for files.",
     "device_not_usable": "This device cannot be used now.",
     "last_device": "The last device cannot be removed.",
     "wrong_state": "That is not possible in this state.",
     "no_challenge": "Ask for a challenge first; each can be answered once.",
+    "refused_rows": "Rows of the file, or all of it, are refused; nothing was kept.",
     "too_many_attempts": "Too many tries. Wait as long as Retry-After says.",
     "internal_error": "The service made a mistake. The request id finds it in the log.",
     "unavailable": "Something that is needed is away. Nothing was changed.",

@@ -36,6 +36,7 @@ class Reason(enum.Enum):
     NO_CHALLENGE = 409, "no_challenge"
     TOO_LARGE = 413, "too_large"
     UNSUPPORTED_MEDIA_TYPE = 415, "unsupported_media_type"
+    REFUSED_ROWS = 422, "refused_rows"
     TOO_MANY_ATTEMPTS = 429, "too_many_attempts"
     INTERNAL_ERROR = 500, "internal_error"
     UNAVAILABLE = 503, "unavailable"

@@ -66,7 +66,8 @@ class Frame:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit():
             return faults.refuse(request, Refused(Reason.MALFORMED))
-        if int(length[:12]) > settings.MAX_BODY:
+        uploads = request.path in settings.UPLOADS and request.content_type == "multipart/form-data"
+        if int(length[:12]) > (settings.MAX_UPLOAD if uploads else settings.MAX_BODY):
             return faults.refuse(request, Refused(Reason.TOO_LARGE))
         return None
 

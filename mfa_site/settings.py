@@ -146,6 +146,12 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 MAX_BODY = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY
+# Token files may be larger. They stay in memory: a temporary file would leave keys in clear on a disk, deleted or not.
+MAX_UPLOAD = 64 * 1024 * 1024 + MAX_BODY
+UPLOADS = ("/api/v1/admin/token-files", "/admin/import/")
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
 LANGUAGE_CODE = "en"

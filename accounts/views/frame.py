@@ -62,7 +62,10 @@ def signed_in_page(view: View) -> View:
 
 
 def keep_typed(request: HttpRequest) -> None:
-    """What this form brought is there once more after the confirmation: fields of KEPT alone, for KEPT_FOR seconds."""
+    """What this form brought is there once more after the confirmation: fields of KEPT alone, for KEPT_FOR seconds. A file is
+    not even read."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY:
+        return
     typed = {name: request.POST.get(name, "")[:KEPT_LENGTH] for name in KEPT}
     fields = {name: value for name, value in typed.items() if value and value.isprintable()}
     if fields:

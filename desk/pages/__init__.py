@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import people
+from desk.pages import imports, people
+from mfa_site.api import SAFE, require_csrf
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -19,7 +20,8 @@ View = Callable[..., HttpResponse]
 class Page:
     """One address below /admin/. `permission` is one of `desk.roles`. `fresh`: already looking at it asks for a proof of the
     last minutes, so that what is typed there is not lost. A page with a `title` is linked: from the front page, or from the
-    page of the person or device that it is about: `people/<uuid:uuid>/…/`, `devices/<uuid:device>/…/`."""
+    page of the person or device that it is about: `people/<uuid:uuid>/…/`, `devices/<uuid:device>/…/`. `uploads`: it takes a
+    file, of which nothing is read before the permission is known."""
 
     route: str
     view: View
@@ -27,6 +29,7 @@ class Page:
     permission: str
     title: Any = ""
     fresh: bool = False
+    uploads: bool = False
 
     @property
     def about(self) -> str | None:
@@ -39,6 +42,8 @@ class Page:
             raise Refused(Reason.NOT_PERMITTED)
         if self.fresh:
             check(request, **STEP_UP)
+        if self.uploads and request.method not in SAFE:
+            require_csrf(request)
         return self.view(request, *args, **kwargs)
 
 
@@ -48,5 +53,10 @@ PAGES: tuple[Page, ...] = (
         "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")
     ),
     Page("people/<uuid:uuid>/sessions/", people.end_sessions, "end-sessions", "end_sessions", _("End sessions")),
+    Page("import/", imports.upload, "import", "import_tokens", _("Import tokens"), fresh=True, uploads=True),
+    Page("import/<uuid:uuid>/", imports.show, "import-batch", "import_tokens"),
+    Page("import/<uuid:uuid>/cancel/", imports.cancel, "import-cancel", "import_tokens"),
+    Page("import/<uuid:uuid>/undo/", imports.undo, "import-undo", "import_tokens"),
+    Page("import/<uuid:uuid>/report.csv", imports.report, "import-report", "import_tokens"),
     Page("people/<uuid:uuid>/roles/", people.give_roles, "roles", "give_roles", _("Roles"), fresh=True),
 )

@@ -1,12 +1,13 @@
 """The tables of devices."""
 
-from devices.models.acts import DISABLE_AT, HOLD, IN_USE, PAUSE_AT, PENDING, uuid_parameter
+from devices.models.acts import DISABLE_AT, GONE, HOLD, IN_USE, PAUSE_AT, PENDING, uuid_parameter
 from devices.models.device import UNCONFIRMED_LIFE, Device, forget_pending, lock_pending
 from devices.models.kind import OATH, SENT, WITH_SERIAL, Kind
 from devices.models.recovery_code import RecoveryCode
 
 __all__ = [
     "DISABLE_AT",
+    "GONE",
     "HOLD",
     "IN_USE",
     "OATH",

@@ -21,6 +21,14 @@ STOCK_FAILURES = 10  # no more are kept: the longest pause between guesses at tw
 DISABLE_AT = 50  # NIST's ceiling is 100 in a row; after it only binding anew helps
 HOLD = timedelta(seconds=2)  # how long an attempt may be judged; then the next may try, whatever became of it
 
+GONE: dict[str, Any] = {
+    "secret": "",
+    "secret_hash": "",
+    "credential_id": None,
+    "public_key": None,
+    "address": "",
+}  # once retired
+
 PENDING = Q(state=State.ASSIGNED, serial="")  # an enrolment begun and not confirmed
 IN_USE = Q(state=State.ACTIVE) | (Q(state=State.ASSIGNED) & ~Q(serial=""))  # a hardware token handed out has a serial
 
@@ -144,8 +152,7 @@ class Acts(OtpDevice):
 
     def retire(self) -> bool:
         """Removed for good: nothing of it can answer any more, the row stays for the history."""
-        gone = {"secret": "", "secret_hash": "", "credential_id": None, "public_key": None, "address": ""}
-        return self.move(State.RETIRED, **gone)
+        return self.move(State.RETIRED, **GONE)
 
     def hand_out(self, user_id: int, name: str, by: UUID, now: datetime) -> bool:
         """A token in stock is the person's, to be tried, given out by the administrator `by`; False if somebody else has it by

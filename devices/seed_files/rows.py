@@ -38,6 +38,7 @@ class Why(enum.Enum):
     MODEL = _("The model is longer than 100 characters, not printable, or begins like a formula.")
     OWNER = _("The person is longer than 254 characters or not printable.")
     OWNER_UNKNOWN = _("There is no such person, or more than one; or they are disabled, or have too many devices.")
+    OWNER_NOT_YOURS = _("You may not hand tokens out to this person.")
     PUBLIC_ID = _("The public id of a YubiKey is 12 letters of modhex.")
     PRIVATE_ID = _("The private id of a YubiKey is 12 hexadecimal digits.")
 
@@ -78,6 +79,7 @@ class Why(enum.Enum):
     PUBLIC_ID_TWICE = _("The public id stands in the file before.")
     SERIAL_KNOWN = _("There is a device with this serial already.")
     SEED_KNOWN = _("There is a device with this key already.")
+    NOT_IN_STOCK = _("The device with this serial is not in stock, so it cannot be replaced.")
     PUBLIC_ID_KNOWN = _("There is a YubiKey with this public id already.")
 
     # The file as such.

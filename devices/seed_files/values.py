@@ -9,6 +9,7 @@ HEX = re.compile(r"\A(?:[0-9A-Fa-f]{2})+\Z")
 BASE32 = re.compile(r"\A[A-Z2-7]+=*\Z")
 MODHEX_ID = re.compile(r"\A[cbdefghijklnrtuv]{12}\Z")
 MANGLED = re.compile(r"\A[0-9]+(?:[.,][0-9]+)?[Ee][+-]?[0-9]+\Z")  # 1,23457E+12; hexadecimal digits with an E are judged below
+LIKE_A_KEY = re.compile(r"\A(?:[0-9A-F]{28,}|[A-Z2-7]{23,}=*)\Z")  # 112 bits in hexadecimal or base32, and more
 NUMBER = re.compile(r"\A[0-9]{1,16}\Z")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 ALGORITHMS = {
@@ -37,11 +38,18 @@ def serial(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """The serial for a report, empty if it is not one that may be shown."""
+    """The serial for the report of a bad row, empty if it is not one that may be shown: columns in the wrong order would show
+    the key."""
     try:
-        return serial(text)
+        found = serial(text)
     except Unusable:
         return ""
+    return unless_a_key(found)
+
+
+def unless_a_key(text: str) -> str:
+    """The text, empty if it could be a key that stands in the wrong column."""
+    return "" if LIKE_A_KEY.match(text.replace(" ", "").upper()) else text
 
 
 def seed_of_hex(text: str) -> bytes:

@@ -10,17 +10,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from accounts import handing_out
-from accounts.enrolment import MOST_DEVICES
-from accounts.models import User
-from accounts.models.user import NAME_LENGTH, normalised
 from audit.events import OPERATOR
+from desk import importing
 from devices import seed_files, stock
-from devices.lifecycle import State
-from devices.models import Device
-from devices.seed_files import BadFile, BadRow, Secret, Why
+from devices.judging import Existing
+from devices.seed_files import BadFile, BadRow, Secret
 from mfa_site.client import Client
-from mfa_site.errors import Refused
 
 HERE = Client("", "", "")
 SECRETS = ("key_file", "passphrase_file", "private_key_file")
@@ -42,6 +37,12 @@ class Command(BaseCommand):
         secret.add_argument("--key-file", metavar="F", help="pre-shared AES key in hexadecimal; - for standard input")
         secret.add_argument("--passphrase-file", metavar="F", help="passphrase in one line; - for standard input")
         secret.add_argument("--private-key-file", metavar="F", help="RSA private key in PEM; - for standard input")
+        parser.add_argument(
+            "--existing",
+            choices=list(Existing),
+            default=Existing.REFUSE,
+            help="where a serial is known: refuse the file, skip the row, or replace the token if it is in stock",
+        )
         parser.add_argument("--dry-run", action="store_true", help="judge everything and change nothing")
         parser.add_argument("--json", action="store_true")
 
@@ -54,18 +55,19 @@ class Command(BaseCommand):
             raise CommandError(f"The file cannot be read: {error.strerror}.", returncode=2) from None
         with file:
             try:
-                report = imported(file, options["format"], secret, options["dry_run"])
+                report = imported(file, secret, options)
             except BadFile as bad:
                 self.fail(options, [BadRow(bad.number, "", bad.reason)])
         if report.refused:
             self.fail(options, report.refused)
         if options["json"]:
             found = {"batch": str(report.batch), "format": report.file_format, "sha256": report.digest}
-            self.stdout.write(json.dumps({**found, "dry_run": options["dry_run"], "accepted": report.accepted, "refused": []}))
+            counts = {"accepted": report.accepted, "skipped": report.skipped, "replaced": report.replaced, "refused": []}
+            self.stdout.write(json.dumps({**found, "dry_run": options["dry_run"], **counts}))
         elif options["dry_run"]:
-            self.stdout.write(f"{report.accepted} tokens could be imported. Nothing was changed.")
+            self.stdout.write(f"{report.accepted} tokens could be imported{told_of(report)}. Nothing was changed.")
         else:
-            self.stdout.write(f"{report.accepted} tokens imported, batch {report.batch}.")
+            self.stdout.write(f"{report.accepted} tokens imported, batch {report.batch}{told_of(report)}.")
 
     def fail(self, options: dict[str, Any], refused: list[BadRow]) -> None:
         """Every refused row is named, and the exit code is 1."""
@@ -85,52 +87,30 @@ class Command(BaseCommand):
         raise CommandError(f"{rows} refused; nothing was kept.")
 
 
-def imported(file: BinaryIO, file_format: str | None, secret: Secret, dry_run: bool) -> stock.Report:
+def told_of(report: stock.Report) -> str:
+    """How many serials were known, if any was."""
+    told = [
+        f"{report.replaced} in place of others" if report.replaced else "",
+        f"{report.skipped} skipped" if report.skipped else "",
+    ]
+    return f" ({', '.join(filter(None, told))})" if any(told) else ""
+
+
+def imported(file: BinaryIO, secret: Secret, options: dict[str, Any]) -> stock.Report:
     """What became of the file, with a bar on a terminal meanwhile; BadFile."""
-    found = file_format or seed_files.detect(file.read(seed_files.HEAD))
+    dry_run, now = options["dry_run"], timezone.now()
+    found = options["format"] or seed_files.detect(file.read(seed_files.HEAD))
     total = file.seek(0, 2) * (1 if dry_run else 2)
     with tqdm(total=total, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr) as bar:
         return stock.import_file(
             file,
             found,
             secret,
+            importing.terms(None, Existing(options["existing"]), HERE, now, importing.noted(options["file"], OPERATOR, now)),
             dry_run=dry_run,
             batch=uuid4(),
-            owner_of=People().find,
-            hand_out=hand_out,
-            now=timezone.now(),
             progress=lambda position: bar.update(position - bar.n),
         )
-
-
-class People:
-    """Finds those that a file names, and counts whom it gives how many devices."""
-
-    def __init__(self) -> None:
-        self.room: dict[int, int] = {}
-
-    def find(self, name: str) -> int | None:
-        """The key of the one active person of this name or mail address who may have one device more; it is counted."""
-        if len(name) > NAME_LENGTH:
-            return None
-        active = User.objects.filter(is_active=True)
-        found = list(active.filter(username_key=normalised(name)).values_list("pk", flat=True))
-        found = found or list(active.filter(email__iexact=name).values_list("pk", flat=True)[:2])
-        if len(found) != 1:
-            return None
-        person = found[0]
-        if person not in self.room:
-            self.room[person] = MOST_DEVICES - Device.objects.filter(user=person).exclude(state=State.RETIRED).count()
-        self.room[person] -= 1
-        return person if self.room[person] >= 0 else None
-
-
-def hand_out(device: Device, person: int) -> None:
-    """The token in stock is the person's; BadFile if they cannot have it any more."""
-    try:
-        handing_out.hand_out(device, User.objects.get(pk=person), HERE, timezone.now(), actor=OPERATOR)
-    except (Refused, User.DoesNotExist):
-        raise BadFile(Why.FILE_CHANGED) from None
 
 
 def secret_from(options: dict[str, Any]) -> Secret:
