@@ -18,7 +18,9 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MAX_DEPTH = 16  # the deepest thing a client sends, an assertion with extensions, has 5 levels
 
 
-def resource(*, cookie: bool = True, first: Callable[[HttpRequest], object] | None = None, **methods: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def resource(
+    *, cookie: bool = True, first: Callable[[HttpRequest], object] | None = None, **methods: Callable[..., HttpResponse]
+) -> Callable[..., HttpResponse]:
     """A view of the methods given by name; others get 405 with `Allow`. Every Refused becomes a problem.
 
     An unsafe call that stands on the session cookie needs the CSRF header; one with a bearer needs none, nor does

@@ -199,5 +199,3 @@ def report(request: HttpRequest, uuid: UUID) -> HttpResponseBase:
     response = StreamingHttpResponse(previews.report(batch), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="import-{str(batch.uuid)[:8]}.csv"'
     return response
-
-
