@@ -52,7 +52,7 @@ def form(request: HttpRequest) -> tuple[dict[str, str], Existing]:
     if request.content_type != "multipart/form-data":
         raise Refused(Reason.UNSUPPORTED_MEDIA_TYPE)
     try:
-        lists = [*request.POST.lists(), *request.FILES.lists()]
+        lists: list[tuple[str, list[Any]]] = [*request.POST.lists(), *request.FILES.lists()]
     except UnreadablePostError:
         raise Refused(Reason.MALFORMED) from None
     if {name for name, _values in lists} - FIELDS - {"file"}:

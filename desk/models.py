@@ -89,7 +89,7 @@ class Batch(models.Model):
         imported = Q(state__in=(cls.State.DONE, cls.State.UNDONE))
         return cls.objects.filter(imported | Q(~Q(state=cls.State.READING), by=person, expires_at__gt=now))
 
-    def move(self, old: State, new: State, **columns: Any) -> bool:
+    def move(self, old: State, new: State, /, **columns: Any) -> bool:
         """It is in the new state if it was in the old one, in one statement."""
         changed = Batch.objects.filter(pk=self.pk, state=old).update(state=new, **columns)
         if changed:

@@ -6,7 +6,9 @@ deleted or not.
 
 import csv
 import io
+import itertools
 import json
+import operator
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -147,7 +149,7 @@ def outcome(batch: Batch, fate: int) -> str:
 def report(batch: Batch) -> Iterator[str]:
     """The rows that were refused or there already as CSV, line by line: no key, and nothing that a spreadsheet computes."""
     yield line([_("Row"), _("Serial"), _("Result"), _("Reason")])
-    for part in batch.parts.defer("sealed").filter(fate__lt=Part.Fate.NEW).order_by("fate", "pk").iterator(chunk_size=10):
+    for part in _parts(batch, fate__lt=Part.Fate.NEW):
         result = outcome(batch, part.fate)
         for row in part.shown:
             yield line([row["row"], row["serial"], result, Why[row["why"]].sentence])
@@ -161,11 +163,19 @@ def line(cells: list[Any]) -> str:
 
 
 def refusals(batch: Batch, fates: list[Part.Fate], most: int, *, unfit: bool) -> list[dict[str, Any]]:
-    """The first rows of these fates, as the API tells them; `unfit`: without those that can be replaced."""
-    rows: list[dict[str, Any]] = []
-    for part in batch.parts.defer("sealed").filter(fate__in=fates).order_by("fate", "pk").iterator(chunk_size=10):
-        told = [row for row in part.shown if not (unfit and row["why"] == Why.SERIAL_KNOWN.name)]
-        rows += [{"row": row["row"], "serial": row["serial"], "reason": row["why"].lower()} for row in told]
-        if len(rows) >= most:
-            break
-    return rows[:most]
+    """The first rows of these fates in the order of the file, as the API tells them; `unfit`: of serials that are known only
+    those that cannot be replaced, and why not."""
+    told: list[dict[str, Any]] = []
+    for fate in fates:
+        rows = (row for part in _parts(batch, fate=fate) for row in part.shown)
+        known = fate is Part.Fate.EXISTING
+        wanted = (row for row in rows if not (known and unfit and row["why"] == Why.SERIAL_KNOWN.name))
+        for row in itertools.islice(wanted, most):
+            why = row["why"] if unfit or not known else Why.SERIAL_KNOWN.name
+            told.append({"row": row["row"], "serial": row["serial"], "reason": why.lower()})
+    return sorted(told, key=operator.itemgetter("row"))[:most]
+
+
+def _parts(batch: Batch, **which: Any) -> Iterator[Part]:
+    """These parts in their order, without what is sealed, some at a time."""
+    return batch.parts.defer("sealed").filter(**which).order_by("fate", "pk").iterator(chunk_size=10)

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY = timedelta(days=1)
 KINDS = ("unconfirmed_enrolments", "sign_ins", "browser_sessions", "password_resets", "refresh_families", "queue", "counters")
-NOTHING = dict.fromkeys(KINDS, 0)
+OF_THE_DESK = ("token_file_rows", "token_files")
+NOTHING = dict.fromkeys((*KINDS, *OF_THE_DESK), 0)
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,8 @@ API = {
     ("POST", "devices/<uuid:uuid>/assign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/unassign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/resync"): "mend_device",
+    ("POST", "token-files"): "import_tokens",
+    ("DELETE", "token-files/<uuid:uuid>"): "import_tokens",
 }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
@@ -13,7 +14,7 @@ from mfa_site.api import SAFE, require_csrf
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Page:
         """What the page is about: "people" or "devices", one of them; None for none."""
         return self.route.partition("/<")[0] if "<" in self.route else None
 
-    def guarded(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The view for who has the permission; Refused NOT_PERMITTED for all others. It runs behind the site's own gate."""
         if not may(request.user, self.permission):  # type: ignore[arg-type]  # the gate let nobody else in
             raise Refused(Reason.NOT_PERMITTED)

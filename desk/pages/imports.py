@@ -124,10 +124,12 @@ def show(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if batch.state == Batch.State.PREVIEWED:
         return preview(request, batch)
     who = names({batch.by, batch.undone_by})
-    context = {"by": who.get(batch.by, gettext("Command line")), "undone_by": batch.undone_by and who.get(batch.undone_by, "")}
+    by, undone_by = who.get(batch.by, gettext("Command line")), who.get(batch.undone_by) if batch.undone_by else ""
     why = str(Why[batch.why].sentence) if batch.why else ""
     has_report = batch.parts.filter(fate__lt=Part.Fate.NEW).exists()
-    return render(request, "import_result.html", _("Import"), batch=batch, why=why, has_report=has_report, **context)
+    return render(
+        request, "import_result.html", _("Import"), batch=batch, why=why, has_report=has_report, by=by, undone_by=undone_by
+    )
 
 
 def preview(request: HttpRequest, batch: Batch) -> HttpResponse:
