@@ -125,11 +125,11 @@ def refused(more: dict[str, Any]) -> Refused:
     return Refused(Reason.REFUSED_ROWS, more=more)
 
 
-def undo(request: HttpRequest, uuid: UUID) -> HttpResponse:
+def undo(request: HttpRequest, batch: UUID) -> HttpResponse:
     """`DELETE token-files/<batch>`: 204, no token of it is in stock any more; 409 where somebody has or had one."""
     user, now = importer(request), timezone.now()
-    batch = Batch.seen_by(user.uuid, now).filter(uuid=uuid).first()
-    if batch is None:
+    found = Batch.seen_by(user.uuid, now).filter(uuid=batch).first()
+    if found is None:
         raise Refused(Reason.NOT_FOUND)
-    importing.undo(batch, client(request), now, actor=user.uuid)
+    importing.undo(found, client(request), now, actor=user.uuid)
     return api.empty()

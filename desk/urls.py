@@ -14,6 +14,6 @@ urlpatterns = [
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),
     path("devices/<uuid:uuid>/unassign", resource(POST=api.unassign)),
     path("token-files", resource(first=api_imports.importer, POST=api_imports.bring)),
-    path("token-files/<uuid:uuid>", resource(DELETE=api_imports.undo)),
+    path("token-files/<uuid:batch>", resource(DELETE=api_imports.undo)),
     path("devices/<uuid:uuid>/resync", resource(POST=api.resync)),
 ]

@@ -19,9 +19,11 @@ import pyotp
 import pytest
 import yaml
 from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import F
 from django.http import HttpRequest
 from django.test import Client, override_settings
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, FakePayload, encode_multipart
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from openapi_core import Config, OpenAPI
@@ -30,14 +32,17 @@ from openapi_core.validation.request.exceptions import SecurityValidationError
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from accounts import handing_out
 from accounts.models import BrowserSession, SignIn
 from devices.lifecycle import State
 from devices.models import Device
 from grants import signing
 from grants.models import SigningKey
+from mfa_site.client import Client as Caller
 from mfa_site.errors import Reason
 from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.soft_key import SoftKey
+from tests.test_import_tokens import line
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +51,7 @@ FILE: dict[str, Any] = yaml.safe_load(TEXT)
 PREFIXES = ("/api/v1/", "/oauth2/", "/.well-known/", "/livez", "/readyz")
 HOST = "localhost:8000"
 JSON, FORM, PROBLEM = "application/json", "application/x-www-form-urlencoded", "application/problem+json"
+MULTIPART = "multipart/form-data"
 
 SHAPE = {"malformed", "unknown_field", "unsupported_media_type", "invalid_request", "unsupported_grant_type", "invalid_scope"}
 FAULTS = {"internal_error", "unavailable"}  # of the service itself; a test of their own provokes what can be provoked
@@ -166,6 +172,9 @@ class Asked(DjangoOpenAPIRequest):
     @property
     def body(self) -> bytes:
         """Nothing where the length is too much or no number, as the service reads nothing there."""
+        sent = getattr(self.request, "multipart", None)
+        if sent is not None:
+            return bytes(sent)
         try:
             return super().body
         except (RequestDataTooBig, ValueError):
@@ -224,7 +233,12 @@ class CheckedClient(Client):
         super().__init__(enforce_csrf_checks=True, HTTP_HOST=HOST)
 
     def request(self, **request: Any) -> Any:
+        multipart = request.get("CONTENT_TYPE", "").startswith("multipart/") and request["wsgi.input"].read()
+        if multipart is not False:
+            request["wsgi.input"] = FakePayload(multipart)
         response = super().request(**request)
+        if multipart is not False:  # what the service has read is gone for others
+            response.wsgi_request.multipart = multipart  # type: ignore[attr-defined]
         if response.wsgi_request.path.startswith(PREFIXES):
             check_answer(response)
             check_call(response)
@@ -645,6 +659,31 @@ def a_token_of_somebody_is_lined_up() -> Any:
 def line_up(held: Any, answers: list[str]) -> Any:
     """What an administrator's call that lines it up answers."""
     return with_tokens(administrator()).post(f"admin/devices/{held.device.uuid}/resync", {"answers": answers})
+
+
+def bring(*lines: str, query: str = "", **fields: str) -> Any:
+    """What a call with a file of these lines answers."""
+    api, content = with_tokens(administrator()), SimpleUploadedFile("tokens.csv", "\n".join(lines).encode())
+    path, more = f"/api/v1/admin/token-files{query}", {"HTTP_AUTHORIZATION": f"Bearer {api.bearer}"}
+    return api.client.post(path, {"file": content, **fields}, **more)  # type: ignore[arg-type]
+
+
+@succeeds("importTokenFile")
+def a_file_is_imported() -> Any:
+    return bring(line(1), line(2))
+
+
+@succeeds("importTokenFile")
+def a_file_is_tried() -> Any:
+    answer = bring(line(1), line(1), query="?dry_run=true", existing="skip", format="oath-csv")
+    assert answer.json()["refused"] == [{"row": 2, "serial": "A1", "reason": "serial_twice"}]
+    return answer
+
+
+@succeeds("undoImport")
+def an_import_is_undone() -> Any:
+    batch = bring(line(1)).json()["batch"]
+    return with_tokens(administrator()).call("DELETE", f"admin/token-files/{batch}")
 
 
 @succeeds("makeRecoveryCodes")
@@ -1110,8 +1149,7 @@ def with_a_proof_that_will_not_do(operation: Operation) -> Any:
     else:
         api = with_an_old_proof(admin)
     headers = {"X-CSRFToken": api.csrf} | ({"Authorization": f"Bearer {api.bearer}"} if api.bearer else {})
-    body = json.dumps(operation.body["example"]) if operation.body else ""
-    return api.client.generic(operation.method, operation.url, body, JSON, headers=headers)
+    return call(api, operation, operation.body.get("example"), headers=headers)
 
 
 for one in OPERATIONS:
@@ -1304,6 +1342,24 @@ def a_loss_with_an_old_proof() -> Any:
 @refused("loseDevice", "not_found")
 def a_loss_of_somebody_elses_device() -> Any:
     return with_tokens(make_person("totp")).post(f"devices/{make_person('totp').app.uuid}/lost")
+
+
+@refused("importTokenFile", "refused_rows")
+def a_file_with_a_bad_row() -> Any:
+    return bring(line(1), line(2, last="45"))
+
+
+@refused("undoImport", "not_found")
+def an_import_that_was_never_made() -> Any:
+    return with_tokens(administrator()).call("DELETE", f"admin/token-files/{uuid4()}")
+
+
+@refused("undoImport", "wrong_state")
+def an_import_of_which_a_token_was_handed_out() -> Any:
+    batch = bring(line(1)).json()["batch"]
+    row, ada = Device.objects.get(batch=batch), make_person()
+    handing_out.hand_out(row, ada.user, Caller("", "", ""), timezone.now(), actor=ada.user.uuid)
+    return with_tokens(administrator()).call("DELETE", f"admin/token-files/{batch}")
 
 
 @refused("refreshToken", "invalid_request")
@@ -1503,7 +1559,7 @@ def test_all_other_calls_need_none(operation: Operation) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_unsafe_calls_of_the_api_with_the_cookie_need_the_csrf_header_and_no_others_do(operation: Operation) -> None:
-    api = with_session(make_person("totp"))
+    api = with_session(administrator() if operation.for_administrators else make_person("totp"))
     api.csrf = ""
     response = call(api, operation, operation.body.get("example"))
     assert (error_of(response) == "csrf_failed") is (operation in WITH_CSRF)
@@ -1567,14 +1623,16 @@ def spoilt(example: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {}
 
 
-def call(api: Api, operation: Operation, body: Any, media_type: str = "") -> Any:
+def call(api: Api, operation: Operation, body: Any, media_type: str = "", headers: dict[str, str] | None = None) -> Any:
     """The operation with this body, which is encoded as the operation wants it unless it is text already."""
     media_type = media_type or operation.media_type
     if body is None or isinstance(body, str):
         encoded = body or ""
     else:
         encoded = urlencode(body) if media_type == FORM else json.dumps(body)
-    headers = {"Authorization": f"Bearer {api.bearer}"} if api.bearer else {}
+    if media_type == MULTIPART:
+        encoded, media_type = encode_multipart(BOUNDARY, body).decode(), MULTIPART_CONTENT
+    headers = headers or ({"Authorization": f"Bearer {api.bearer}"} if api.bearer else {})
     return api.client.generic(operation.method, operation.url, encoded, media_type, headers=headers)
 
 

@@ -26,7 +26,7 @@ API = {
     ("POST", "devices/<uuid:uuid>/unassign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/resync"): "mend_device",
     ("POST", "token-files"): "import_tokens",
-    ("DELETE", "token-files/<uuid:uuid>"): "import_tokens",
+    ("DELETE", "token-files/<uuid:batch>"): "import_tokens",
 }
 
 
@@ -86,7 +86,7 @@ def test_pages_open_for_who_has_their_permission_and_for_nobody_else(role: str |
 def test_the_api_does_what_its_permission_says(role: str | None) -> None:
     api = Api(Api().sign_in(member(*([role] if role else [])))["access_token"])
     for (method, route), permission in API.items():
-        path = f"admin/{route.replace('<uuid:uuid>', ID).replace('<uuid:device>', ID)}"
+        path = f"admin/{route.replace('<uuid:uuid>', ID).replace('<uuid:device>', ID).replace('<uuid:batch>', ID)}"
         answer = api.call(method, path, {} if method != "GET" else None)
         refused = answer.status_code == 403 and answer.json()["code"] == "not_permitted"
         assert refused != (role is not None and permission in ROLES[role]), (method, route, answer.content)
