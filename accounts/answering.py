@@ -68,8 +68,8 @@ def claim(
 
 
 def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:
-    # One commit: the claim by itself, or with the challenge that is taken.
-    with transaction.atomic() if sign_in.kept else contextlib.nullcontext():
+    # One commit: the claim by itself, or with the challenge that is taken; that is one for an assertion, never for a code.
+    with transaction.atomic() if sign_in.kept and type(given) is dict else contextlib.nullcontext():
         claimed = Device.claim(sign_in.person.pk, device, now, pending=pending)
         if claimed is None:
             return None
@@ -139,5 +139,6 @@ def refusal(device: Device | None, now: datetime) -> Refused:
         return Refused(Reason.NOT_FOUND)
     if device.is_paused(now) and not device.is_disabled and device.paused_until:
         wait = int((device.paused_until - now).total_seconds()) + 1
-        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, device=device.name or device.serial)
+        facts = {"device": device.name or device.serial, "can_resync": kinds.module(device.kind).can_resync(device)}
+        return Refused(Reason.TOO_MANY_ATTEMPTS, retry_after=wait, **facts)
     return Refused(Reason.DEVICE_NOT_USABLE, device=device.name or device.serial)

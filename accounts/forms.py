@@ -15,6 +15,14 @@ from mfa_site import api
 
 PLAIN = {"autocapitalize": "none", "spellcheck": "false"}
 TOO_LONG = _("Use at most %(limit_value)d characters.")
+TOUCH = "[cbdefghijklnrtuvCBDEFGHIJKLNRTUV]{44}"  # a YubiKey's code is welcome in every field
+
+
+def typed(*lengths: int) -> str:
+    """What a browser lets through into a field for so many digits (HTML's `pattern`): spaces and hyphens among them, or a
+    touch of a YubiKey. It only keeps typing errors from being counted; what is sent all the same is judged."""
+    digits = "|".join(rf"([0-9][ \-]*){{{length}}}" for length in lengths)
+    return rf"\s*({digits}|{TOUCH})\s*"
 
 
 class UsernameForm(forms.Form):
@@ -103,7 +111,8 @@ class MailForm(forms.Form):
 class HardwareForm(forms.Form):
     """A token that lies in somebody's hand: the number on its back and two codes that follow each other."""
 
-    CODE = {"autocomplete": "off", "dir": "ltr", "class": "code", **PLAIN}
+    CODE: dict[str, Any] = {"autocomplete": "off", "dir": "ltr", "class": "code", **PLAIN}
+    CODE |= {"pattern": typed(6, 7, 8), "title": _("6 to 8 digits, or a touch of the YubiKey")}
     serial = forms.CharField(
         label=_("Serial number"),
         help_text=_("It is printed on the back of the token."),

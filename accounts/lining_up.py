@@ -1,15 +1,16 @@
-"""Two consecutive codes of a hardware token: they line up one that is out of step, and claim one from the stock.
+"""Two consecutive codes of a hardware token: they line up one that is out of step, and take one from the stock.
 
 Attempts are counted before they are judged, as everywhere (`accounts.answering`).
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 
 from accounts import answering, enrolment
 from accounts.models import SignIn, User
@@ -22,11 +23,11 @@ from devices.models import WITH_SERIAL, Device
 from devices.oath import RESYNC_WINDOW
 from mfa_site import limits
 from mfa_site.client import Client
-from mfa_site.errors import Reason, Refused
+from mfa_site.errors import Reason, Refused, StoreAway
 
 Granted = TypeVar("Granted")
 
-CLAIMS, CLAIMS_WITHIN = 10, timedelta(hours=1)  # serials that one person may try; nobody has as many tokens to claim
+SERIALS, WITHIN = 10, timedelta(hours=1)  # that one person may try; nobody has as many tokens to take
 
 
 def resync(
@@ -52,17 +53,18 @@ def resync(
     return claimed
 
 
-def claim(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
+def take_by_serial(user: User, given: dict[str, str], answers: list[str], client: Client, now: datetime) -> Device:
     """The token in stock with this serial is the person's and active, by two codes of it. `given`: `serial`, and `kind` and
     `name` if they were said.
 
     Refused CODES_NOT_OF_SERIAL where there is none, it belongs to somebody, its time is over, or the codes are not its own: in
-    one word. MALFORMED for a kind that comes without serials, or is off.
+    one word; where it is the person's own already, `own` among the facts is its uuid. MALFORMED for a kind that comes without
+    serials, or is off.
     """
-    return _claim(user, given, answers, lambda device, _proof: device, client, now)
+    return _take(user, given, answers, lambda device, _proof: device, client, now)
 
 
-def claim_first(
+def take_first(
     sign_in: SignIn,
     given: dict[str, str],
     answers: list[str],
@@ -77,10 +79,10 @@ def claim_first(
     def finish(device: Device, proof: Proof) -> Granted:
         return enrolment.finish_first(sign_in, device, proof, grant, client, now)
 
-    return _claim(sign_in.user, given, answers, finish, client, now)
+    return _take(sign_in.user, given, answers, finish, client, now)
 
 
-def _claim(
+def _take(
     user: User,
     given: dict[str, str],
     answers: list[str],
@@ -92,7 +94,7 @@ def _claim(
     if wanted not in (None, *WITH_SERIAL) or wanted in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
         raise Refused(Reason.MALFORMED)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
-    limits.hit("claim-by-serial", str(user.uuid), CLAIMS, CLAIMS_WITHIN, now)
+    limits.hit("take-by-serial", str(user.uuid), SERIALS, WITHIN, now)
     of_kind = {"kind": wanted} if wanted else {}
     found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
         kind__in=settings.KINDS_OFF
@@ -100,10 +102,7 @@ def _claim(
     row = found.first() if serial else None
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:
-        refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
-        refused.facts["in_stock"] = True
-        record("claim_refused", client=client, person=user.uuid, device=row and row.uuid, reason=refused.reason.name)
-        raise refused
+        raise _not_claimed(user, serial, row, client, now)
     proof = _judge(claimed, user.uuid, answers, RESYNC_WINDOW, client, now, wrong=Reason.CODES_NOT_OF_SERIAL)
     with answering.giving_back(claimed), transaction.atomic():
         Device.objects.select_for_update().get(pk=claimed.pk)  # before the person's, as in every transaction
@@ -114,7 +113,21 @@ def _claim(
         claimed.refresh_from_db()
         granted = finish(claimed, proof)
         record("device_enrolled", client=client, person=user.uuid, device=claimed.uuid, kind=claimed.kind, claimed=True)
+    with contextlib.suppress(Error, StoreAway):  # it is claimed; at worst it stays counted
+        limits.give_back("take-by-serial", str(user.uuid), now)
     return granted
+
+
+def _not_claimed(user: User, serial: str, row: Device | None, client: Client, now: datetime) -> Refused:
+    """Why there is nothing to claim: `row`, the token in stock, rests, or all else in one word. One's own is told."""
+    refused = answering.refusal(row, now) if row and row.is_paused(now) else Refused(Reason.CODES_NOT_OF_SERIAL)
+    refused.facts["in_stock"] = True
+    device = row.uuid if row else None
+    if row is None and serial:
+        mine = Device.objects.filter(serial=serial, user=user).exclude(state=State.RETIRED)
+        refused.facts["own"] = device = mine.values_list("uuid", flat=True).first()
+    record("claim_refused", client=client, person=user.uuid, device=device, reason=refused.reason.name)
+    return refused
 
 
 def _judge(

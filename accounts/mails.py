@@ -137,12 +137,13 @@ def _mail(person: User, subject: str, paragraphs: list[str], message_id: str) ->
 
 def circumstances(event: Event) -> str:
     """When, from where and with which program; what was erased from the event is not in it."""
-    when = date_format(timezone.localtime(event.at), "j F Y, H:i") + " " + timezone.get_current_timezone_name()
+    when = date_format(timezone.localtime(event.at), "DATETIME_FORMAT")
     lines = [_("When: %(when)s") % {"when": when}]
-    if event.personal:
-        if address := event.personal.get("address"):
-            lines.append(_("From: %(address)s") % {"address": one_line(address)})
-        lines.append(_("With: %(program)s") % {"program": in_our_words(event.personal.get("user_agent", ""))})
+    where = event.personal or {}
+    if address := where.get("address"):
+        lines.append(_("From: %(address)s") % {"address": one_line(address)})
+    if address or where.get("user_agent"):  # neither: it was done on the command line
+        lines.append(_("With: %(program)s") % {"program": in_our_words(where.get("user_agent", ""))})
     return "\n".join(lines)
 
 

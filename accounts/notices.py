@@ -18,7 +18,7 @@ from accounts.models import Notice, User
 from audit import ids
 from audit.events import record
 from audit.models import Event
-from mfa_site.client import Client
+from mfa_site.client import HERE
 
 FORGOTTEN = "password_forgotten"
 LOOK_BACK = timedelta(days=1)  # a worker that starts tells of what happened since
@@ -32,7 +32,6 @@ CLAIM = timedelta(minutes=3)  # longer than a slow mail server can take, at ten 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)  # between attempts; doubling
 
 TELLS = Q(act__in=[FORGOTTEN, *(act for act in mails.TOLD if act != "signed_in")]) | Q(act="signed_in", about__known=False)
-WORKER = Client("", "", "")
 
 # Up to which event this process has looked. Only to spare the work: `Notice.event` is unique.
 _looked = 0
@@ -163,7 +162,7 @@ def give_up(row: Notice, reason: str, now: datetime) -> bool:
     """It is tried no more, and the audit says so."""
     with transaction.atomic():
         settle(row, gave_up_at=now)
-        record("notice_given_up", client=WORKER, person=row.person, reason=reason, notice=row.act, event=str(row.event))
+        record("notice_given_up", client=HERE, person=row.person, reason=reason, notice=row.act, event=str(row.event))
     return False
 
 

@@ -37,26 +37,26 @@ def owner(device: Device) -> UUID | None:
     return device.user.uuid if device.user else None
 
 
-def is_last(device: Device) -> bool:
+def is_last(device: Device, now: datetime) -> bool:
     """Whether the person would be left with no device to sign in with; codes only stand in for one."""
-    return not (kinds.module(device.kind).STANDS_IN or _that_sign_in(Device.of(device.user_id or 0), but=device))
+    return not (kinds.module(device.kind).STANDS_IN or _that_sign_in(Device.of(device.user_id or 0, now), but=device))
 
 
-def that_sign_in(user: User) -> list[Device]:
+def that_sign_in(user: User, now: datetime) -> list[Device]:
     """The person's devices that can answer, without what only stands in for one."""
-    return _that_sign_in(Device.of(user.pk))
+    return _that_sign_in(Device.of(user.pk, now))
 
 
 def _that_sign_in(in_use: Iterable[Device], but: Device | None = None) -> list[Device]:
     return [row for row in in_use if row != but and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
 
 
-def needed_to_lose(device: Device) -> Needed:
+def needed_to_lose(device: Device, now: datetime) -> Needed:
     """What reporting the device lost needs: a fresh proof, unless it is the only one, which nobody can confirm any more.
 
     Another one that rests or is switched off counts: whoever holds a stolen session can bring that about.
     """
-    others = Device.of(device.user_id or 0).exclude(pk=device.pk)
+    others = Device.of(device.user_id or 0, now).exclude(pk=device.pk)
     return STEP_UP if others.exists() else {}
 
 
@@ -95,10 +95,10 @@ def remove(device: Device, client: Client, now: datetime) -> None:
     The rows of the person's devices are locked, so that two at once cannot remove the last two.
     """
     with transaction.atomic():
-        in_use = list(Device.of(device.user_id or 0).select_for_update())
+        in_use = list(Device.of(device.user_id or 0, now).select_for_update())
         if not kinds.module(device.kind).STANDS_IN and not _that_sign_in(in_use, but=device):
             raise Refused(Reason.LAST_DEVICE)
-        # Hardware goes back to those who hand it out, unless it is lost; it can be claimed again by whoever holds it.
+        # Hardware goes back to those who hand it out, unless it is lost; it can be taken again by whoever holds it.
         goes_back = device.serial and device.state != State.LOST
         if not (device.hand_back() if goes_back else device.retire()):
             raise Refused(Reason.NOT_FOUND)

@@ -26,11 +26,11 @@ def strength(methods: Iterable[str], facts: Facts) -> tuple[list[str], str]:
     return [*methods, *facts.amr, *(["mfa"] if facts.acr != WEAK else [])], facts.acr
 
 
-def needed_to_enrol(user: User, proof: RequestProof) -> Needed:
+def needed_to_enrol(user: User, proof: RequestProof, now: datetime) -> Needed:
     """What adding a device needs: a fresh proof, and a strong one but for who has a temporary code or nothing stronger."""
     if "tmp" in proof.amr:
         return {"max_age": TEMPORARY_MAX_AGE}
-    if proof.acr == WEAK and not has_strong(user):
+    if proof.acr == WEAK and not has_strong(user, now):
         return {"max_age": STEP_UP_MAX_AGE}
     return STEP_UP
 
@@ -40,12 +40,12 @@ def is_strong(device: Device) -> bool:
     return kinds.module(device.kind).ACR != WEAK
 
 
-def has_strong(user: User) -> bool:
+def has_strong(user: User, now: datetime) -> bool:
     """Whether the person has what proves more than the weakest, recovery codes left out.
 
     A device that rests or is switched off counts: whoever knows the password can bring that about by wrong answers.
     """
-    return any(is_strong(row) and not kinds.module(row.kind).STANDS_IN for row in Device.of(user.pk))
+    return any(is_strong(row) and not kinds.module(row.kind).STANDS_IN for row in Device.of(user.pk, now))
 
 
 def strong_of(devices: Iterable[Device]) -> list[Device]:

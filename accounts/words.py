@@ -16,6 +16,7 @@ KEY_CHANGED = _("This key did not answer the way it used to, so it was suspended
 UNFIT = _("This key is of a make that this site cannot use. Try another key.")
 TOO_LATE = _("That took too long, or another tab was faster. Try once more.")
 OTHERWISE = _("The answer from “%(device)s” was not right. Try again, or use another way.")
+THEN_TWO = _("Then enter two of its codes, one after the other: that lines it up if it is out of step.")
 
 SENTENCES = {
     Reason.BAD_CREDENTIALS: _("That name and password do not go together. Check both and try again."),
@@ -63,6 +64,9 @@ SENTENCES = {
     ),
     Reason.LAST_DEVICE: _("Add another way to sign in before you remove this one."),
     Reason.TOO_MANY_DEVICES: _("You have as many devices as one person can have. Remove one first."),
+    Reason.APPROVAL_NEEDED: _(
+        "Another administrator has to approve this, and was asked. Do it again when it is approved; it waits for a day."
+    ),
     Reason.MALFORMED: _("That was not complete. Check it and try again."),
 }
 
@@ -77,6 +81,8 @@ def sentence(refused: Refused) -> str:
         return gettext("That is not a code of “%(device)s”. Touch it again.") % facts
     if refused.reason is Reason.CODE_WRONG and not facts.get("seconds"):
         return gettext("That is not the next code of “%(device)s”. Press the button once more and enter what it shows.") % facts
+    if refused.reason is Reason.CODES_NOT_OF_SERIAL and facts.get("own"):
+        return gettext("This token is already yours.")
     if refused.reason is Reason.CODE_OUT_OF_SYNC:
         return out_of_sync(facts)
     if refused.facts.get("resend"):
@@ -90,7 +96,8 @@ def sentence(refused: Refused) -> str:
         return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)
-        return gettext("Too many tries with “%(device)s”. It works again in %(wait)s.") % facts
+        said = gettext("Too many tries with “%(device)s”. It works again in %(wait)s.") % facts
+        return f"{said} {THEN_TWO}" if facts.get("can_resync") else said
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "until" in refused.facts:
         return too_many(refused.retry_after or 1, **refused.facts)
     return str(SENTENCES.get(refused.reason, OTHERWISE)) % facts
@@ -120,7 +127,9 @@ def state(device: Device, now: datetime) -> str:
         return gettext("Switched off")
     if device.kind in settings.KINDS_OFF:
         return gettext("Not in use here")
-    if device.is_over(now) or device.uses_left == 0:
+    if device.uses_left == 0:
+        return gettext("Was used")
+    if device.is_over(now):
         return gettext("Its time is over")
     if device.valid_from and device.valid_from > now:
         return gettext("Not valid yet")

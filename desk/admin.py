@@ -3,11 +3,17 @@
 Seeds, hashes, challenges and keys have no field anywhere.
 """
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
-from accounts.models import BrowserSession, Notice, SignIn
+from accounts.models import BrowserSession, Notice, SignIn, User
+from accounts.models.user import NAME_LENGTH, normalised
 from audit.models import Event
 from desk import people
 from desk.lists import ReadOnly
@@ -27,13 +33,20 @@ class Devices(ReadOnly):
     list_display = ("name", "kind", "serial", "user", "state", "last_used_at", "paused_until")
     list_filter = ("kind", "state")
     list_select_related = ("user",)
-    search_fields = ("serial", "user__username_key")
+    search_fields = ("serial",)  # `get_search_results` says how
+    search_help_text = _("A part of the serial, or the beginning of its owner's name")
     fields = (
         *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
         *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
         *("model", "batch", "address", "sent", "sent_at", "valid_from", "valid_until", "uses_left", "public_id"),
         *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
     )
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Device], search_term: str) -> tuple[Any, bool]:
+        wanted = search_term.strip()
+        owners = User.objects.filter(username_key__startswith=normalised(wanted[:NAME_LENGTH]))
+        by_either = Q(serial__contains=wanted.upper()) | Q(user__in=owners)
+        return (queryset.filter(by_either) if wanted else queryset), False
 
 
 @admin.register(BrowserSession)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import handing_out, lining_up, people, temporary
 from accounts.api import shapes
 from accounts.models import User
+from desk.approvals import approved
 from desk.gate import administrator, refuse_higher
 from desk.people import found
 from devices.lifecycle import State
@@ -119,7 +120,9 @@ def assign(request: HttpRequest, uuid: UUID) -> HttpResponse:
     given, row = api.body(request, {"user": str}), device(uuid)
     holder = somebody(shapes.uuid(given["user"]))
     refuse_higher(user, holder)  # or whoever reads its codes has the second factor of a superuser
-    handing_out.hand_out(row, holder, client(request), timezone.now(), actor=user.uuid)
+    who, now, what = client(request), timezone.now(), f"hand-out:{row.uuid}:{holder.uuid}"
+    with approved("administrators", what, user, who, now, person=holder, serial=row.serial):
+        handing_out.hand_out(row, holder, who, now, actor=user.uuid)
     return api.answer(shape(row))
 
 
@@ -150,7 +153,7 @@ def temporary_code(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if holder == user:  # a superuser too
         raise Refused(Reason.NOT_PERMITTED)
     life = timedelta(seconds=min(max(given.get("expires_in", temporary.LIFE.total_seconds()), 0), 10**9))
-    row, code = temporary.issue(
-        holder, given["reason"], client(request), timezone.now(), actor=user.uuid, uses=given.get("uses", 1), life=life
-    )
+    who, now, why, uses = client(request), timezone.now(), given["reason"], given.get("uses", 1)
+    with approved("administrators", f"temporary-code:{holder.uuid}", user, who, now, person=holder, reason=why):
+        row, code = temporary.issue(holder, why, who, now, actor=user.uuid, uses=uses, life=life)
     return api.answer({"code": code, "expires_at": shapes.moment(row.valid_until)}, status=201)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from accounts import policy
 from accounts.models import User
 from audit.events import record
+from desk.approvals import approved
 from desk.roles import PERMISSIONS, ROLES
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
@@ -32,15 +33,16 @@ def of(person: User) -> list[str]:
 
 def give(person: User, wanted: Iterable[str], client: Client, now: datetime, *, actor: User) -> None:
     """The person has these roles and no other, and is staff while there is one; what was open has ended, so that an
-    administrator's shorter times hold at once. Refused NOT_PERMITTED for oneself and, but for superusers, for a superuser."""
+    administrator's shorter times hold at once. Refused NOT_PERMITTED for oneself and for a superuser, else as `approved`."""
     wanted = sorted(set(wanted))
     if person.pk == actor.pk or person.is_superuser or set(wanted) - ROLES.keys():
         raise Refused(Reason.NOT_PERMITTED)
-    with transaction.atomic():
+    if sorted(of(person)) == wanted:
+        return
+    what, names = f"roles:{person.uuid}:{','.join(wanted)}", ", ".join(wanted) or "-"
+    with approved("administrators", what, actor, client, now, person=person, always=True, roles=names), transaction.atomic():
         locked = User.objects.select_for_update(no_key=True).get(pk=person.pk)
         before = sorted(of(locked))
-        if before == wanted:
-            return
         locked.groups.remove(*Group.objects.filter(name__in=ROLES))
         locked.groups.add(*Group.objects.filter(name__in=wanted))
         User.objects.filter(pk=locked.pk).update(is_staff=bool(wanted))

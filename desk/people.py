@@ -87,8 +87,7 @@ class People(Listed):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list, with the devices of those on this page in one statement."""
         page = super().get_changelist_instance(request)
-        page.result_list = rows = list(page.result_list)
-        put_factors(rows)
+        put_factors(page.result_list)
         return page
 
     def has_add_permission(self, request: HttpRequest, obj: User | None = None) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pyotp
 
 from devices.models import Device
+from devices.yubico import MODHEX
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
 
@@ -16,7 +17,7 @@ SEED_BYTES = 20  # 160 bits, RFC 4226 R6
 RESYNC_WINDOW = 100  # steps or presses in which a person's two codes are looked for; RFC 4226 7.4 leaves it to the operator
 RESYNC_WINDOW_ADMINISTRATOR = 1_000
 DIGESTS: dict[str, Callable[..., Any]] = {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "sha512": hashlib.sha512}
-YUBICO_OTP = re.compile(r"\A[cbdefghijklnrtuv]{32,48}\Z")
+YUBICO_OTP = re.compile(rf"\A[{MODHEX}]{{32,48}}\Z")
 
 
 def codes(answer: str, digits: int) -> list[str]:

@@ -22,7 +22,7 @@ from devices.lifecycle import State
 from devices.models import Device, Kind
 from devices.senders import MaybeSent, NotSent, mail
 from mfa_site import limits
-from mfa_site.client import Client
+from mfa_site.client import HERE
 from mfa_site.errors import Reason, Refused
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ GSM = frozenset(  # 3GPP TS 23.038 6.2.1, what takes one place of it
     "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-HERE = Client("", "", "")
 
 
 def send(device: Device, ceremony: UUID, person: UUID, now: datetime) -> int:
@@ -95,28 +94,26 @@ def deliver(device: str, number: int, until: float) -> str:
     if row.kind in settings.KINDS_OFF:  # since it was asked for
         return _give_up(row, number, "OFF")
     try:
-        return _try_twice(row, number)
+        return _hand_over(row, number)
     except Exception as error:  # whatever it says, none of it may reach the queue's table: it could hold the message
         log.error("a code was not sent: %s", type(error).__name__)
         return _give_up(row, number, "FAULT")
 
 
-def _try_twice(row: Device, number: int) -> str:
-    hand_over, ref = (mail.send if row.kind == Kind.EMAIL else senders.send), f"{row.uuid}.{number}"
-    for attempt in (1, 2):
-        try:
-            hand_over(row.address, text_of(row, number), ref)
-        except MaybeSent as error:
-            log.warning("a code may not have been sent: %s", error)
-            return "perhaps"
-        except NotSent as error:
-            log.warning("a code was not sent: %s", error)
-            if attempt == 2 or not error.again:
-                return _give_up(row, number, "NOT_SENT")
-            time.sleep(AGAIN)
-        else:
-            return "sent"
-    return ""
+def _hand_over(row: Device, number: int, *, again: bool = True) -> str:
+    send_it = mail.send if row.kind == Kind.EMAIL else senders.send
+    try:
+        send_it(row.address, text_of(row, number), f"{row.uuid}.{number}")
+    except MaybeSent as error:
+        log.warning("a code may not have been sent: %s", error)
+        return "perhaps"
+    except NotSent as error:
+        log.warning("a code was not sent: %s", error)
+        if not (again and error.again):
+            return _give_up(row, number, "NOT_SENT")
+        time.sleep(AGAIN)
+        return _hand_over(row, number, again=False)
+    return "sent"
 
 
 def _give_up(row: Device, number: int, why: str) -> str:

@@ -23,9 +23,8 @@ from devices.judging import Existing, Fate, OwnerOf, Seen, judged, seed_hash
 from devices.lifecycle import State
 from devices.models import GONE, Device
 from devices.seed_files import BadFile, BadRow, Row, Secret, Why
-from mfa_site.client import Client
+from mfa_site.client import HERE, Client
 
-HERE = Client("", "", "")
 AT_ONCE = 1_000  # rows of one statement, and of one look into the database
 
 AS_THE_FILE_SAYS = (

@@ -201,6 +201,7 @@ DETAILS = {
     "device_not_usable": "This device cannot be used now.",
     "last_device": "The last device cannot be removed.",
     "wrong_state": "That is not possible in this state.",
+    "approval_needed": "Another administrator has to approve that; they were asked. Repeat the call afterwards.",
     "no_challenge": "Ask for a challenge first; each can be answered once.",
     "refused_rows": "Rows of the file, or all of it, are refused; nothing was kept.",
     "too_many_attempts": "Too many tries. Wait as long as Retry-After says.",

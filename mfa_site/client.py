@@ -33,6 +33,9 @@ class Client:
         return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
 
 
+HERE = Client("", "", "")  # nobody at the other end: the worker, a command
+
+
 def client(request: HttpRequest) -> Client:
     """The facts of this request."""
     browsers = request.COOKIES.get(settings.KNOWN_COOKIE_NAME, "")

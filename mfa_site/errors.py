@@ -34,6 +34,7 @@ class Reason(enum.Enum):
     WRONG_STATE = 409, "wrong_state"
     TOO_MANY_DEVICES = 409, "wrong_state"
     NO_CHALLENGE = 409, "no_challenge"
+    APPROVAL_NEEDED = 409, "approval_needed"
     TOO_LARGE = 413, "too_large"
     UNSUPPORTED_MEDIA_TYPE = 415, "unsupported_media_type"
     REFUSED_ROWS = 422, "refused_rows"

@@ -1,13 +1,23 @@
 """Log lines: plain text for people, JSON for machines. No line carries a secret; fido2's own would carry credential ids."""
 
 import re
+import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 CODE_IN_PATH = re.compile(r"(?i)(/password/+reset/).*")
+
+LOGGING_COMMANDS = ("worker", "runserver", "verify_audit", "test")  # whatever they run in, what they say is wanted
+
+
+def by_hand() -> bool:
+    """Whether this is a command whose operator reads it in a terminal: it keeps no log, and audit lines hide the rest."""
+    program, command = [*sys.argv, "", ""][:2]
+    return Path(program).name == "manage.py" and command not in LOGGING_COMMANDS and sys.stderr.isatty()
 
 
 def without_codes(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -48,6 +58,7 @@ def config(log_format: str) -> dict[str, Any]:
             # At INFO it logs credential ids.
             "fido2": {"level": "WARNING"},
             "django": {"level": "INFO"},
+            "audit": {"level": "WARNING" if by_hand() else "INFO"},
             # A line for each look into the queue, and for each task; what becomes of a code is logged by who sends it.
             "django_tasks": {"level": "WARNING"},
             "django_tasks_db": {"level": "WARNING"},

@@ -13,10 +13,13 @@ from django.utils import timezone
 
 from accounts import demo, notices
 from accounts.models import User
+from devices import sending
 from devices.models import Device, Kind
 from grants import signing
 from mfa_site import counters, keyring
 from tests.authenticators import Authenticator, Button, Clock, Inbox, Paper, YubiKey, new_device
+from tests.gateway import Gateway, running
+from tests.post_office import PostOffice, post_office
 from tests.soft_key import SoftKey
 
 _numbers = itertools.count(1)
@@ -251,3 +254,24 @@ def mallory(db: None) -> Person:
 @pytest.fixture
 def nora(db: None) -> Person:
     return make_person(username="nora")
+
+
+@pytest.fixture
+def carol(db: None) -> Person:
+    return make_person("sms", username="carol")
+
+
+@pytest.fixture
+def gateway(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """Where text messages go; a second try comes at once."""
+    monkeypatch.setattr(sending, "AGAIN", 0.05)
+    with running() as state:
+        settings.SMS_URL = state.url
+        yield state
+
+
+@pytest.fixture
+def office(settings: Any) -> Iterator[PostOffice]:
+    """Where mail goes."""
+    with post_office(settings) as opened:
+        yield opened

@@ -193,7 +193,7 @@ STRANGE = ["", " ", "x" * 30_000, "' OR 1=1 --", "=cmd|' /C calc'!A0", "\u202eTO
 
 @pytest.mark.parametrize("strange", range(len(STRANGE)))
 @pytest.mark.parametrize("kind", ["totp", "hotp", "yubiotp"])
-def test_strange_serials_and_codes_claim_nothing_in_bounded_time(alice: Person, kind: str, strange: int) -> None:
+def test_strange_serials_and_codes_take_nothing_in_bounded_time(alice: Person, kind: str, strange: int) -> None:
     api, held = Api(Api().sign_in(alice)["access_token"]), make_token(kind)
     began = time.perf_counter()
     for serial, answers in (

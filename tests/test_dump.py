@@ -155,7 +155,7 @@ def by_every_other_kind() -> None:
 
 
 @journey
-def tokens_claimed_and_lined_up() -> None:
+def tokens_taken_and_lined_up() -> None:
     person = make_person("hotp")
     api, held = Api(Api().sign_in(person, "hotp")["access_token"]), person.held["hotp"]
     for answers in (["000000", "000001"], held.two(presses=40)):
@@ -163,8 +163,8 @@ def tokens_claimed_and_lined_up() -> None:
     for kind in ("totp", "hotp", "yubiotp"):
         token = make_token(kind)
         for answers in (["000000", "000001"], token.two()):
-            claimed = api.post("devices", {"kind": kind, "serial": token.device.serial, "answers": answers})
-        assert claimed.status_code == 201
+            taken = api.post("devices", {"kind": kind, "serial": token.device.serial, "answers": answers})
+        assert taken.status_code == 201
     new, handle = make_token("hotp"), api.start(nobody := make_person())
     body = {"sign_in": handle, "kind": "hotp", "serial": new.device.serial, "answers": new.two()}
     assert Api().post("sign-ins/enrol", body).status_code == 200 and nobody.user.pk
@@ -291,13 +291,7 @@ def keys_rotated() -> None:
 
 
 @pytest.fixture
-def all_kinds(settings: Any) -> None:
-    """None is off."""
-    settings.KINDS_OFF = frozenset()
-
-
-@pytest.fixture
-def secrets(monkeypatch: pytest.MonkeyPatch, all_kinds: Any) -> dump.Secrets:
+def secrets(monkeypatch: pytest.MonkeyPatch) -> dump.Secrets:
     """Filled by every client of the test, and with what the service keeps for itself."""
     secrets = dump.Secrets()
     watching = type("Watching", (dump.Watching,), {"secrets": secrets})

@@ -79,11 +79,6 @@ class Case:
         return [row["uuid"] for row in self.api.post("sign-ins", body).json()["devices"]]
 
 
-@pytest.fixture(autouse=True)
-def _all_are_on(settings: Any) -> None:
-    settings.KINDS_OFF = frozenset()
-
-
 @pytest.fixture(params=KINDS)
 def case(request: Any, db: None) -> Case:
     return Case(request.param, make_person(request.param), Api())

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from logging.config import DictConfigurator
@@ -23,18 +22,12 @@ from devices.models import Device
 from grants.models import RefreshFamily
 from mfa_site import logs
 from tests.conftest import Api, Person, make_person
-from tests.post_office import PostOffice, post_office
+from tests.post_office import PostOffice
 from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db
 
 NEW = "quiet river seven lamps"
-
-
-@pytest.fixture
-def office(settings: Any) -> Iterator[PostOffice]:
-    with post_office(settings) as opened:
-        yield opened
 
 
 def ask(name: str) -> Browser:

@@ -1,4 +1,4 @@
-"""Whatever is answered, claimed, lined up or issued once happens once, for the kinds that test_races.py does not walk."""
+"""Whatever is answered, taken, lined up or issued once happens once, for the kinds that test_races.py does not walk."""
 
 from collections.abc import Callable
 from typing import Any
@@ -99,7 +99,7 @@ def in_turn(tokens: list[str], body: dict[str, Any]) -> Callable[[Api], Any]:
     return lambda _api: Api(left.pop()).post("devices", body)
 
 
-def test_a_token_in_stock_is_claimed_by_one_of_fifty_people() -> None:
+def test_a_token_in_stock_is_taken_by_one_of_fifty_people() -> None:
     tokens = bearers([make_person("totp") for _ in range(AT_ONCE)])
     with Crowd() as crowd:
         for kind in ("hotp", "totp", "yubiotp"):
@@ -111,7 +111,7 @@ def test_a_token_in_stock_is_claimed_by_one_of_fifty_people() -> None:
             assert (row.state, row.failures, row.paused_until) == ("active", 0, None) and row.user is not None
 
 
-def test_a_token_in_stock_is_claimed_once_as_a_first_device() -> None:
+def test_a_token_in_stock_is_taken_once_as_a_first_device() -> None:
     held, people = make_token("hotp"), [make_person() for _ in range(AT_ONCE)]
     handles = [Api().start(person) for person in people]
     body = {"kind": "hotp", "serial": held.device.serial, "answers": held.two()}
@@ -121,7 +121,7 @@ def test_a_token_in_stock_is_claimed_once_as_a_first_device() -> None:
     assert SignIn.objects.filter(state="finished").count() == 1
 
 
-def test_wrong_claims_by_fifty_people_are_worth_no_more_than_a_series() -> None:
+def test_wrong_tries_by_fifty_people_are_worth_no_more_than_a_series() -> None:
     held, tokens = make_token("hotp"), bearers([make_person("totp") for _ in range(AT_ONCE)])
     body = {"kind": "hotp", "serial": held.device.serial, "answers": ["000000", "000001"]}
     with Crowd() as crowd:
@@ -145,7 +145,7 @@ def test_two_codes_line_a_token_up_once() -> None:
             assert (held.device.counter, held.device.failures, held.device.paused_until) == (held.pressed, 0, None)
 
 
-def test_a_token_that_is_removed_and_claimed_at_once_has_one_owner() -> None:
+def test_a_token_that_is_removed_and_taken_at_once_has_one_owner() -> None:
     people = [make_person("totp") for _ in range(AT_ONCE)]
     owner, held, tokens = people[0], make_token("hotp"), bearers(people)
     body = {"kind": "hotp", "serial": held.device.serial}

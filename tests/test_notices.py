@@ -1,7 +1,6 @@
 """Mails about what happened to an account, to a real SMTP server."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,18 +16,12 @@ from audit.models import Event
 from devices.models import DISABLE_AT, Device
 from mfa_site.client import Client
 from tests.conftest import Api, Person, make_person
-from tests.post_office import PostOffice, post_office
+from tests.post_office import PostOffice
 
 pytestmark = pytest.mark.django_db
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 BROWSER = Client("192.0.2.7", FIREFOX, "a-request-id")
-
-
-@pytest.fixture
-def office(settings: Any) -> Iterator[PostOffice]:
-    with post_office(settings) as opened:
-        yield opened
 
 
 def happened(act: str, person: Person, client: Client = BROWSER, **more: Any) -> Event:

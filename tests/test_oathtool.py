@@ -103,13 +103,13 @@ def test_an_hotp_token_that_was_pressed_too_often_is_lined_up(digits: int) -> No
 
 
 @pytest.mark.parametrize("kind", [Kind.TOTP, Kind.HOTP])
-def test_a_token_in_stock_is_claimed(alice: Person, kind: Kind) -> None:
+def test_a_token_in_stock_is_taken(alice: Person, kind: Kind) -> None:
     row = new_device(None, kind, "STOCK-1", digits=8)
     row.save(force_insert=True)
     codes = at_step(row, -1, window=1) if kind == Kind.TOTP else at_counter(row, 3, window=1)
     api = Api(Api().sign_in(alice)["access_token"])
-    claimed = api.post("devices", {"kind": kind, "serial": "stock-1", "answers": codes})
-    assert claimed.status_code == 201 and claimed.json()["device"]["serial"] == "STOCK-1"
+    taken = api.post("devices", {"kind": kind, "serial": "stock-1", "answers": codes})
+    assert taken.status_code == 201 and taken.json()["device"]["serial"] == "STOCK-1"
 
 
 # ---- in pages ----------------------------------------------------------------------------------------------------------

@@ -425,13 +425,13 @@ def a_first_key_for_a_session() -> Any:
     return confirm_first(api, handle, device, right_answer(shown), grant="session")
 
 
-def claimed(held: Any) -> dict[str, Any]:
-    """What claims the token that is held."""
+def taking(held: Any) -> dict[str, Any]:
+    """What takes the token that is held."""
     return {"kind": held.device.kind, "serial": held.device.serial, "answers": held.two()}
 
 
-def claim_first(api: Api, handle: str, held: Any, **more: Any) -> Any:
-    return api.post("sign-ins/enrol", {"sign_in": handle, **claimed(held), **more})
+def take_first(api: Api, handle: str, held: Any, **more: Any) -> Any:
+    return api.post("sign-ins/enrol", {"sign_in": handle, **taking(held), **more})
 
 
 @succeeds("challengeSignIn")
@@ -472,16 +472,16 @@ def a_first_phone_is_sent_a_code() -> Any:
 
 
 @succeeds("beginFirstDevice")
-def a_first_token_is_claimed_for_tokens() -> Any:
+def a_first_token_is_taken_for_tokens() -> Any:
     api, handle = newcomer()
-    return claim_first(api, handle, make_token("hotp"), name="Blue token")
+    return take_first(api, handle, make_token("hotp"), name="Blue token")
 
 
 @succeeds("beginFirstDevice")
-def a_first_token_is_claimed_for_a_session() -> Any:
+def a_first_token_is_taken_for_a_session() -> Any:
     api, handle = newcomer()
     api.take_csrf()
-    return claim_first(api, handle, make_token("totp"), grant="session")
+    return take_first(api, handle, make_token("totp"), grant="session")
 
 
 @succeeds("cancelSignIn")
@@ -577,10 +577,10 @@ def another_yubikey_is_begun() -> Any:
 
 
 @succeeds("beginDevice")
-def a_token_in_stock_is_claimed() -> Any:
+def a_token_in_stock_is_taken() -> Any:
     api = with_tokens(make_person("totp"))
-    assert api.post("devices", claimed(make_token("yubiotp"))).status_code == 201
-    return api.post("devices", claimed(make_token("totp")) | {"name": "Blue token"})
+    assert api.post("devices", taking(make_token("yubiotp"))).status_code == 201
+    return api.post("devices", taking(make_token("totp")) | {"name": "Blue token"})
 
 
 @succeeds("beginDevice")
@@ -959,13 +959,13 @@ WRONG = ["000000", "000001"]
 @refused("beginFirstDevice", "wrong_answer")
 def a_first_token_with_wrong_codes() -> Any:
     api, handle = newcomer()
-    return claim_first(api, handle, make_token("hotp"), answers=WRONG)
+    return take_first(api, handle, make_token("hotp"), answers=WRONG)
 
 
 @refused("beginFirstDevice", "answer_used")
 def a_first_token_with_codes_that_were_used() -> Any:
     api, handle = newcomer()
-    return claim_first(api, handle, used_before())
+    return take_first(api, handle, used_before())
 
 
 def used_before() -> Any:
@@ -1087,12 +1087,12 @@ def one_device_too_many() -> Any:
 @refused("beginDevice", "wrong_answer")
 def a_token_that_is_not_in_stock() -> Any:
     held = make_person("hardware_hotp").held["hardware_hotp"]
-    return with_tokens(make_person("totp")).post("devices", claimed(held))
+    return with_tokens(make_person("totp")).post("devices", taking(held))
 
 
 @refused("beginDevice", "answer_used")
 def a_token_with_codes_that_were_used() -> Any:
-    return with_tokens(make_person("totp")).post("devices", claimed(used_before()))
+    return with_tokens(make_person("totp")).post("devices", taking(used_before()))
 
 
 def resync(person: Person, device: Device, answers: list[str]) -> Any:
@@ -1171,6 +1171,20 @@ def somebody_of_that_name() -> Any:
 @refused("endSessionsOfPerson", "not_found")
 def sessions_of_nobody() -> Any:
     return with_tokens(administrator()).call("DELETE", f"admin/users/{uuid4()}/sessions")
+
+
+@refused("issueTemporaryCode", "approval_needed")
+def a_temporary_code_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        person = make_person("totp", is_staff=True)
+        return with_tokens(administrator()).post(f"admin/users/{person.user.uuid}/temporary-codes", {"reason": "None."})
+
+
+@refused("assignDevice", "approval_needed")
+def a_token_for_an_administrator() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"administrators"})):
+        person, token = make_person("totp", is_staff=True), make_token("hardware_hotp").device
+        return with_tokens(administrator()).post(f"admin/devices/{token.uuid}/assign", {"user": str(person.user.uuid)})
 
 
 @refused("issueTemporaryCode", "not_found")
@@ -1581,7 +1595,7 @@ def test_bodies_are_refused_exactly_where_the_schema_refuses_them(operation: Ope
 
 
 @pytest.mark.parametrize("path", ["devices", "sign-ins/enrol"])
-def test_claims_are_refused_for_their_shape_exactly_where_the_schema_refuses_them(path: str) -> None:
+def test_serials_and_codes_are_refused_for_their_shape_exactly_where_the_schema_refuses_them(path: str) -> None:
     operation = next(one for one in WITH_JSON if one.path == f"/api/v1/{path}")
     api, handle = newcomer() if path == "sign-ins/enrol" else (with_tokens(make_person("totp")), "")
     example = {"kind": "hotp", "serial": "NO-SUCH", "answers": WRONG} | (

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import BrowserSession, SignIn, User
 from audit.models import Event
+from desk import lists
 from devices.models import Device
 from tests.conftest import Api, Person, code_of, make_person, make_token
 from tests.test_roles import member, signed_in
@@ -224,3 +225,24 @@ def test_bad_ids_and_forms_are_refused_clearly(desk: Any) -> None:
             assert call(reverse(f"admin:{act}", args=[nobody])).status_code == 404
     assert desk.post("/admin/people/create/", {"username": "a\0b", "days": "9" * 5000}).status_code == 400
     assert Group.objects.count() == 4 and not BrowserSession.objects.filter(person=None, data={}).exists()
+
+
+def test_long_lists_are_paged_in_order_as_far_as_they_go(desk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(lists, "MOST", 120)
+    User.objects.bulk_create(User(username=f"u{number:03d}", username_key=f"u{number:03d}") for number in range(130))
+    pages = [desk.get(PEOPLE, {"p": number}).context["cl"].result_list for number in (1, 2, 3)]
+    assert [row.username for page in pages for row in page] == ["root", *(f"u{number:03d}" for number in range(119))]
+    assert desk.get(PEOPLE, {"p": 4}).status_code == 302, "back to the first"
+    assert listed(desk, q="u129") == {"u129"}
+    assert [row.username for row in desk.get(PEOPLE, {"o": "-0", "q": "u12"}).context["cl"].result_list][:2] == ["u129", "u128"]
+
+
+def test_devices_are_found_by_serial_and_owner(desk: Any, django_assert_max_num_queries: Any) -> None:
+    for number in range(12):
+        make_person("hardware_hotp", username=f"zoe{number}")
+    token = make_token("hardware_totp", serial="STOCK-77")
+    with django_assert_max_num_queries(6):
+        page = desk.get("/admin/devices/device/", {"q": "ZOE"})
+    assert len(page.context["cl"].result_list) == 12 and b"zoe11" in page.content
+    rows = desk.get("/admin/devices/device/", {"q": "ck-7"}).context["cl"].result_list
+    assert [row.pk for row in rows] == [token.device.pk]

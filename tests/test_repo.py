@@ -46,8 +46,11 @@ def test_every_kind_has_exactly_the_same_functions(kind: str) -> None:
     for name, parameters in CONTRACT.items():
         assert list(inspect.signature(getattr(module, name)).parameters) == parameters, name
     assert module.ANSWER in (str, dict) and isinstance(module.KEPT_ONCE, bool) and isinstance(module.STRENGTH, int)
+    assert module.ANSWER is dict or not module.KEPT_ONCE, (
+        "answering tells by the answer whether a challenge goes with its claim"
+    )
     assert str(module.TITLE) and str(module.HINT) and str(module.ABOUT)
-    assert isinstance(module.STANDS_IN, bool) and isinstance(module.SENDS, bool) and isinstance(module.AFTERWARDS, str)
+    assert isinstance(module.STANDS_IN, bool) and isinstance(module.AFTERWARDS, str)
     assert module.ACR in ACR and set(module.ASKS) <= {"address"}
     assert (ROOT / "templates" / "accounts" / f"enrol_{kind}.html").exists() is not module.STANDS_IN
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,19 +29,6 @@ from tests.test_races import Crowd
 from tests.test_worker import until
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the worker closes connections
-
-
-@pytest.fixture
-def gateway(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(sending, "AGAIN", 0.05)
-    with running() as state:
-        settings.SMS_URL, settings.KINDS_OFF = state.url, frozenset()
-        yield state
-
-
-@pytest.fixture
-def carol(db: None) -> Person:
-    return make_person("sms", username="carol")
 
 
 def phone(person: Person) -> Device:
@@ -173,8 +159,7 @@ def test_without_a_sender_nothing_goes_out(carol: Person, settings: Any) -> None
 
 
 @pytest.mark.races
-def test_twenty_at_once_send_one(settings: Any) -> None:
-    settings.KINDS_OFF = frozenset()
+def test_twenty_at_once_send_one() -> None:
     carol = make_person("sms")
     row = phone(carol)
 
@@ -280,7 +265,6 @@ def test_a_fault_of_ours_leaves_no_word_of_it_in_the_queue(
 
 
 def test_a_mail_goes_out_too(settings: Any) -> None:
-    settings.KINDS_OFF = frozenset()
     dora = make_person("email")
     with post_office(settings) as office:
         send(dora)

@@ -1,7 +1,6 @@
 """Codes by SMS and e-mail over the API, through the queue to a real gateway and a real mail server, and back."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,34 +10,14 @@ from django.utils import timezone
 from accounts import signin
 from accounts.models import SignIn
 from audit.models import Event
-from devices import queue, sending
+from devices import queue
 from devices.models import DISABLE_AT, Device
 from tests.authenticators import Inbox
 from tests.conftest import Api, Person, code_of, make_person
-from tests.gateway import Gateway, running
-from tests.post_office import PostOffice, post_office
+from tests.gateway import Gateway
+from tests.post_office import PostOffice
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the worker closes connections
-
-
-@pytest.fixture
-def gateway(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(sending, "AGAIN", 0.05)
-    with running() as state:
-        settings.SMS_URL, settings.KINDS_OFF = state.url, frozenset()
-        yield state
-
-
-@pytest.fixture
-def office(settings: Any) -> Iterator[PostOffice]:
-    settings.KINDS_OFF = frozenset()
-    with post_office(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def carol(db: None) -> Person:
-    return make_person("sms", username="carol")
 
 
 def ask(api: Api, handle: str, device: Device, *, soon: bool = False) -> Any:

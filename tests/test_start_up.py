@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mfa_site import env
+from mfa_site import servers
 from tests.running import PATIENCE, Service, as_setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,6 +130,39 @@ def service(tmp_path: Path) -> Service:
     return service
 
 
+def in_a_terminal(service: Service, *arguments: str) -> str:
+    """What a command writes to standard error where that is a terminal."""
+    screen, stderr = os.openpty()
+    command = [sys.executable, "manage.py", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=service.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+    ) as process:
+        os.close(stderr)
+        said = b""
+        while part := read(screen):
+            said += part
+    os.close(screen)
+    assert process.returncode == 0, said
+    return said.decode()
+
+
+def read(screen: int) -> bytes:
+    """What comes next on the terminal; nothing when its other end is closed, which Linux calls an error."""
+    try:
+        return os.read(screen, 65536)
+    except OSError:
+        return b""
+
+
+def test_a_command_in_a_terminal_shows_no_audit_lines_and_every_log_keeps_them(service: Service) -> None:
+    made = service.manage("seed_demo")
+    assert made.returncode == 0, made.stderr
+    issue = ("issue_code", "alice", "--reason", "seen at the desk")
+    assert in_a_terminal(service, *issue) == ""
+    assert "temporary_code_issued" in service.manage(*issue).stderr, "a file or a pipe is a log"
+    assert "sealed" in in_a_terminal(service, "worker", "--once"), "the worker's are its log, wherever it runs"
+
+
 def eventually(true: Callable[[], bool]) -> bool:
     until = time.monotonic() + PATIENCE
     while not true() and time.monotonic() < until:
@@ -208,5 +241,5 @@ def test_a_database_that_is_away_at_the_start_is_waited_for_and_nothing_is_let_t
 )
 def test_where_mail_goes(url: str, expected: tuple[object, ...]) -> None:
     names = ("EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS", "EMAIL_USE_SSL")
-    found = env.email(url)
+    found = servers.email(url)
     assert tuple(found[name] for name in names) == expected and found["EMAIL_HOST"] == "mail.example.org"

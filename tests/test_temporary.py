@@ -1,5 +1,6 @@
 """Temporary codes: issued by an administrator, a few uses, an end; they open what leads to a device and nothing else."""
 
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pyotp
 import pytest
 from django.core import serializers
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import notices, temporary
+from accounts import mails, notices, temporary
 from accounts.models import BrowserSession
 from audit.models import Event
 from devices import typed_codes
@@ -21,6 +23,7 @@ from mfa_site.errors import Reason, Refused
 from tests import dump
 from tests.conftest import Api, Person, code_of, make_person
 from tests.post_office import post_office
+from tests.test_pages import Browser
 
 pytestmark = pytest.mark.django_db
 
@@ -253,3 +256,38 @@ def test_the_person_is_told_and_the_audit_says_why_but_never_the_code(alice: Per
     everything = dump.tables() + dump.cached() + lines.getvalue() + serializers.serialize("json", Device.objects.all())
     assert "temporary_code_issued" in everything and secrets.found(everything + "\n".join(office.texts)) == []
     assert secrets.found(f"issued {code} to alice"), "it would be found"
+
+
+def test_what_an_operator_did_on_the_command_line_has_no_program_and_a_browsers_has(alice: Person) -> None:
+    call_command("issue_code", alice.user.username, reason="seen at the desk", stdout=io.StringIO())
+    event = Event.objects.get(act="temporary_code_issued")
+    assert "When: " in mails.circumstances(event) and "With:" not in mails.circumstances(event)
+    api = Api()
+    api.sign_in(alice)
+    assert "With: an unknown program" in mails.circumstances(Event.objects.get(act="signed_in")), "a client that does not say"
+
+
+def test_a_used_code_is_said_to_have_been_used_and_a_late_one_to_be_over(alice: Person, admin: Person) -> None:
+    browser = Browser().sign_in(alice)
+    for columns, word, other in (
+        ({"uses_left": 0}, "Was used", "Its time is over"),
+        ({"uses_left": 0, "valid_until": timezone.now()}, "Was used", "Its time is over"),
+        ({"valid_until": timezone.now()}, "Its time is over", "Was used"),
+    ):
+        row, _code = issue(alice, admin)
+        Device.objects.filter(pk=row.pk).update(**columns)
+        for text in (browser.go("/account/devices/").text, browser.go(f"/account/devices/{row.uuid}/").text):
+            assert word in text and other not in text
+    assert "nobody can sign in with it any more" in browser.text
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"), [((), "You have no device to sign in with yet."), (("totp",), "You have 1 device to")]
+)
+def test_the_home_page_counts_devices_in_words(devices: tuple[str, ...], said: str, admin: Person) -> None:
+    person = make_person(*devices)
+    row, code = issue(person, admin)
+    browser = Browser().password(person)
+    browser.go(f"/sign-in/{browser.at.split('/')[2]}/{row.uuid}/").send(code=code)
+    text = browser.go("/account/").text
+    assert said in text and "0 devices" not in text and "1 devices" not in text

@@ -61,19 +61,19 @@ def page(request: HttpRequest, rows: list[Listed]) -> tuple[list[Listed], str | 
 
 def may_enrol(request: HttpRequest) -> RequestProof:
     """The proof with which a device may be added; Refused STEP_UP_NEEDED where it is too old or too weak."""
-    return check(request, **policy.needed_to_enrol(person(request), check(request)))
+    return check(request, **policy.needed_to_enrol(person(request), check(request), timezone.now()))
 
 
 @needs()
 def begin(request: HttpRequest) -> HttpResponse:
     """`POST devices`: an enrolment is begun; what the person must see is shown once. A set of codes is ready at once, and so is
-    a hardware token that two of its codes claim."""
+    a hardware token that is taken from stock by two of its codes."""
     may_enrol(request)
     given = api.body(request, shapes.NEW_DEVICE)
     now = timezone.now()
     if "serial" in given:
         answers = shapes.two_codes(given)
-        device = lining_up.claim(person(request), given, answers, client(request), now)
+        device = lining_up.take_by_serial(person(request), given, answers, client(request), now)
         return api.answer({"device": shapes.device(device, now), "expires_in": None}, status=201)
     if given["kind"] == Kind.RECOVERY and not given.keys() - {"kind", "name"}:
         device, codes = recovery.new_set(person(request), check(request).sid, given.get("name", ""), client(request), now)
@@ -129,10 +129,10 @@ def remove(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @needs()
 def lose(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`POST devices/<uuid>/lost`: the device is lost, the last one too, and what it opened has ended."""
-    device = own_devices.one(person(request), uuid)
-    check(request, **own_devices.needed_to_lose(device))
-    own_devices.lose(device, client(request), timezone.now())
-    return api.answer(shapes.device(device, timezone.now()))
+    device, now = own_devices.one(person(request), uuid), timezone.now()
+    check(request, **own_devices.needed_to_lose(device, now))
+    own_devices.lose(device, client(request), now)
+    return api.answer(shapes.device(device, now))
 
 
 @needs()

@@ -59,7 +59,7 @@ def device_before_sign_in(row: Device, now: datetime) -> dict[str, Any]:
 def ceremony(sign_in: SignIn, handle: str, now: datetime) -> dict[str, Any]:
     """A sign-in or step-up that was just begun, with the devices that may be used now."""
     waiting = sign_in.state == SignIn.State.WAITING
-    usable = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)] if waiting else []
+    usable = [row for row in Device.of(sign_in.user_id or 0, now) if row.is_usable(now)] if waiting else []
     return {
         "sign_in": handle,
         "state": sign_in.state,

@@ -46,8 +46,8 @@ def answer(request: HttpRequest) -> HttpResponse:
 
 
 def enrol(request: HttpRequest) -> HttpResponse:
-    """`POST sign-ins/enrol`: the first device of a new account is begun; a hardware token that two of its codes claim signs in
-    at once."""
+    """`POST sign-ins/enrol`: the first device of a new account is begun; a hardware token that is taken from stock by two
+    of its codes signs in at once."""
     given = api.body(request, {"sign_in": str, "grant?": str, **shapes.NEW_DEVICE})
     now, caller = timezone.now(), client(request)
     wanted = given.pop("grant", None)
@@ -57,7 +57,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     sign_in = signin.by_handle(given.pop("sign_in"), asker(request), now)
     if answers:
         grant = granting(request, wanted, caller, now)
-        return api.answer(lining_up.claim_first(sign_in, given, answers, grant, caller, now))
+        return api.answer(lining_up.take_first(sign_in, given, answers, grant, caller, now))
     return begun_answer(enrolment.begin_first(sign_in, given.pop("kind"), given, caller, now), now)
 
 

@@ -36,7 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
     lines, _more = activity.of(user, most=3)
     context = {
         "person": user,
-        "count": len(own_devices.that_sign_in(user)),
+        "count": len(own_devices.that_sign_in(user, timezone.now())),
         "codes": recovery.current(user),
         "password_changed_at": activity.password_changed_at(user),
         "lines": lines,
@@ -59,7 +59,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 @needs()
 def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """One device: rename it, report it lost, remove it."""
-    row = own_devices.one(person(request), uuid)
+    row, now = own_devices.one(person(request), uuid), timezone.now()
     typed = typed_before(request)
     renaming = request.POST if request.POST.get("action") == "rename" else None
     form = NameForm(renaming, initial={"name": typed.get("name", row.name)})
@@ -67,7 +67,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     if request.method == "POST":
         losing = request.POST.get("action") == "lose"
         if request.POST.get("action") != "resync":  # two codes that follow each other are proof enough
-            check(request, **(own_devices.needed_to_lose(row) if losing else STEP_UP))
+            check(request, **(own_devices.needed_to_lose(row, now) if losing else STEP_UP))
         try:
             if request.POST.get("action") == "remove":
                 return removed(request, row)
@@ -83,9 +83,9 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
         except Refused as refused:
             error, status = sentence(refused), refused.reason.status
     context = {"device": row, "kind": kinds.module(row.kind), "form": form, "error": error, "opened": opened_this(request, row)}
-    now, action = timezone.now(), request.POST.get("action")
+    action = request.POST.get("action")
     chosen = typed.get("action") or (action if action != "rename" else None)  # what is folded out
-    context |= {"is_last": own_devices.is_last(row), "now": now, "chosen": chosen}
+    context |= {"is_last": own_devices.is_last(row, now), "now": now, "chosen": chosen}
     context |= {"can_resync": kinds.module(row.kind).can_resync(row) and row.is_usable(now), "two": TwoCodesForm()}
     context |= {"is_over": row.is_over(now), "is_early": row.valid_from is not None and row.valid_from > now}
     context |= {

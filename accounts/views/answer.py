@@ -7,14 +7,16 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import signin
 from accounts.forms import answer_form
 from accounts.models import SignIn
+from accounts.views import confirm
 from accounts.views.frame import first_error
-from accounts.words import sentence
+from accounts.words import duration, sentence
 from devices import kinds, yubico
-from devices.models import Device, Kind
+from devices.models import PAUSE_AT, Device, Kind
 from mfa_site.errors import Reason, Refused
 
 TWO_CODES = (Reason.CODE_OUT_OF_SYNC, Reason.CODES_NOT_CONSECUTIVE)  # after these the page asks for two
@@ -50,8 +52,7 @@ def ask(
         except Refused as caught:
             refused, error, status = caught, sentence(caught), caught.reason.status
     try:
-        two = refused is not None and refused.reason in TWO_CODES
-        return retry_after(answer_page(request, sign_in, device, error, status, two), refused)
+        return retry_after(answer_page(request, sign_in, device, error, status, refused), refused)
     except Refused as caught:
         if caught.reason not in INSTEAD:
             raise
@@ -68,20 +69,41 @@ def retry_after(response: HttpResponse, refused: Refused | None) -> HttpResponse
 
 
 def answer_page(
-    request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int, two: bool = False
+    request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int, refused: Refused | None
 ) -> HttpResponse:
     """The page for this device, with a new challenge where it needs one; Refused where the device cannot answer. A code that
-    is on its way stays the one to enter. `two`: whether two codes are asked for."""
-    row, shown = signin.choose(sign_in, device, timezone.now(), again=False)
+    is on its way stays the one to enter. `refused`: what became of an answer, if it was one."""
+    try:
+        row, shown = signin.choose(sign_in, device, timezone.now(), again=False)
+    except Refused as caught:
+        if not caught.facts.get("resend"):
+            raise
+        wait = duration(caught.retry_after or 1)
+        if refused and refused.reason is Reason.NO_CHALLENGE:
+            error = _("No code was sent for this sign-in yet. One can be sent in %(wait)s.") % {"wait": wait}
+        return waiting_page(request, sign_in, device, error, status, wait)
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse(shown.shown)
     kind = kinds.module(row.kind)
+    closed = confirm.closed(request, sign_in)
     template = "accounts/code.html" if kind.ANSWER is str else "accounts/key.html"
-    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "options": shown.shown.get("public_key")}
+    context = {"sign_in": sign_in, "device": row, "kind": kind, "error": error, "closed": closed}
+    context["options"] = shown.shown.get("public_key")
     can_resync = kind.can_resync(row)
-    context |= {"two": two and can_resync, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
-    context |= {"not_sent": kind.SENDS and str(row.unsent) == shown.kept.partition(".")[0]}
+    tired = can_resync and row.failures >= PAUSE_AT  # the next wrong one pauses it again: two codes at once are the cure
+    two = can_resync and (tired or (refused is not None and refused.reason in TWO_CODES))
+    context |= {"two": two, "tired": tired, "can_resync": can_resync, "sent_to": shown.shown.get("sent_to")}
+    context |= {"not_sent": shown.not_sent}
     return render(request, template, context, status=status)
+
+
+def waiting_page(request: HttpRequest, sign_in: SignIn, device: UUID, error: str, status: int, wait: str) -> HttpResponse:
+    """The page for a device whose last code went out a moment ago, for another ceremony: it is worthless in this one, and
+    another can be sent when `wait` is over."""
+    row = Device.objects.get(uuid=device, user=sign_in.person)
+    context = {"sign_in": sign_in, "device": row, "kind": kinds.module(row.kind), "error": error, "wait": wait}
+    context["closed"] = confirm.closed(request, sign_in)
+    return render(request, "accounts/code.html", context, status=status)
 
 
 def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
@@ -95,7 +117,7 @@ def touched(sign_in: SignIn, row: Device, given: Any) -> Device:
         public_id, _encrypted = yubico.parts(given)
     except Refused:
         return row
-    keys = Device.of(sign_in.person.pk).filter(kind=Kind.YUBIOTP, public_id=public_id)
+    keys = Device.of(sign_in.person.pk, timezone.now()).filter(kind=Kind.YUBIOTP, public_id=public_id)
     key = keys.first()
     if key is None and kinds.module(row.kind).STANDS_IN:
         raise Refused(Reason.CODE_LOOKS_LIKE_YUBIKEY, device=row.name)

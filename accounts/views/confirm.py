@@ -46,17 +46,33 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def can_do_better(request: HttpRequest) -> bool:
     """Whether a device or a recovery code of the person is worth more than the code that they signed in with."""
-    return bool(policy.strong_of(Device.of(person(request).pk)))
+    return bool(policy.strong_of(Device.of(person(request).pk, timezone.now())))
+
+
+def closed(request: HttpRequest, ceremony: SignIn) -> str:
+    """Why what led to this step-up is closed to who signed in with the weakest, and what opens it; empty for everybody else."""
+    proof = proof_of(request)
+    if not ceremony.is_step_up or proof is None or proof.acr != policy.WEAK or not can_do_better(request):
+        return ""
+    if "tmp" in proof.amr:
+        why = _(
+            "You signed in with a temporary code, which lets you see your account and add a device within half an hour, "
+            "nothing else."
+        )
+    else:
+        why = _("You signed in with a code by mail, which lets you see your account and add a device, nothing else.")
+    return why + " " + _("To open what you selected, confirm with one of your devices or a recovery code.")
 
 
 def nothing_stronger(request: HttpRequest) -> HttpResponse:
     """What was wanted takes a stronger device than the person has: add one first."""
     context = {"title": _("This takes a stronger device"), "why": ""}
     context["sentence"] = _(
-        "You signed in with a code that opens only what it takes to add a device. Add one, then sign in with it."
+        "You signed in with a code that lets you see your account and add a device, nothing else. "
+        "Add one, then sign in with it."
     )
     context |= {"button": _("Add a device"), "on": reverse("add-device")}
-    if policy.has_strong(person(request)):  # switched off: then a weak code adds nothing
+    if policy.has_strong(person(request), timezone.now()):  # switched off: then a weak code adds nothing
         context["sentence"] = _("Your stronger device was switched off. Ask your administrator for a temporary code.")
         context |= {"button": _("Your account"), "on": reverse("account")}
     return render(request, "accounts/over.html", context, status=403)

@@ -71,7 +71,7 @@ def enrol_page(
         "back": back,
         "key_groups": groups(shown.get("secret", "")),
         "account": enrolment.device.user.get_username() if enrolment.device.user else "",
-        "not_sent": str(enrolment.device.unsent) == enrolment.shown.kept.partition(".")[0],
+        "not_sent": enrolment.shown.not_sent,
     }
     return retry_after(render(request, f"accounts/enrol_{kind}.html", context, status=status), caught)
 

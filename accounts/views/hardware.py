@@ -1,4 +1,4 @@
-"""Claiming a token from the stock in pages: the serial on its back and two of its codes."""
+"""Taking a token from the stock in pages: the serial on its back and two of its codes."""
 
 from collections.abc import Callable
 
@@ -13,6 +13,7 @@ from accounts import lining_up
 from accounts.api.own import may_enrol, person
 from accounts.forms import HardwareForm
 from accounts.models import SignIn
+from accounts.signin import Passed
 from accounts.views.frame import say, signed_in_page
 from accounts.views.sign_in import ceremony_page, gone_in, open_session
 from accounts.words import sentence
@@ -29,12 +30,12 @@ def add(request: HttpRequest) -> HttpResponse:
     """A token more for somebody who is signed in."""
     may_enrol(request)
 
-    def claim(serial: str, answers: list[str]) -> HttpResponse:
-        row = lining_up.claim(person(request), {"serial": serial}, answers, client(request), timezone.now())
+    def take(serial: str, answers: list[str]) -> HttpResponse:
+        row = lining_up.take_by_serial(person(request), {"serial": serial}, answers, client(request), timezone.now())
         say(request, _("“%(name)s” is ready. You can give it a name of your own.") % {"name": row.name})
         return redirect("device", row.uuid)
 
-    return page(request, claim, reverse("add-device"))
+    return page(request, take, reverse("add-device"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,27 +45,30 @@ def first(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     if sign_in.state != SignIn.State.ENROLLING:
         raise Refused(Reason.WRONG_STATE)
 
-    def claim(serial: str, answers: list[str]) -> HttpResponse:
-        given, caller, now = {"serial": serial}, client(request), timezone.now()
-        lining_up.claim_first(sign_in, given, answers, lambda passed: open_session(request, passed), caller, now)
-        row = Device.objects.filter(user=sign_in.person, serial=serial.strip().upper()).get()
-        return gone_in(request, sign_in, row)
+    def grant(passed: Passed) -> Device:
+        open_session(request, passed)
+        return passed.device
 
-    return page(request, claim, reverse("first-device", args=[sign_in.uuid]))
+    def take(serial: str, answers: list[str]) -> HttpResponse:
+        device = lining_up.take_first(sign_in, {"serial": serial}, answers, grant, client(request), timezone.now())
+        return gone_in(request, sign_in, device)
+
+    return page(request, take, reverse("first-device", args=[sign_in.uuid]))
 
 
-def page(request: HttpRequest, claim: Callable[[str, list[str]], HttpResponse], back: str) -> HttpResponse:
-    """The form; what was entered goes to `claim`, and the codes are not shown again where it refuses."""
+def page(request: HttpRequest, take: Callable[[str, list[str]], HttpResponse], back: str) -> HttpResponse:
+    """The form; what was entered goes to `take`, and the codes are not shown again where it refuses."""
     form = HardwareForm(request.POST or None)
-    error, status = "", 200
+    error, status, own = "", 200, None
     if request.method == "POST" and form.is_valid():
         try:
-            return claim(form.cleaned_data["serial"], form.answers)
+            return take(form.cleaned_data["serial"], form.answers)
         except Refused as refused:
             if refused.reason in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_SIGNED_IN):
                 raise
-            error, status = sentence(refused), refused.reason.status
+            error, status, own = sentence(refused), refused.reason.status, refused.facts.get("own")
             form = HardwareForm(initial={"serial": form.cleaned_data["serial"]})
     elif request.method == "POST":
         status = 400
-    return render(request, "accounts/hardware.html", {"form": form, "error": error, "back": back}, status=status)
+    context = {"form": form, "error": error, "back": back, "own": own}
+    return render(request, "accounts/hardware.html", context, status=status)

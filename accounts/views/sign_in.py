@@ -109,7 +109,7 @@ def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
-    rows = list(Device.of(sign_in.person.pk))
+    rows = list(Device.of(sign_in.person.pk, now))
     if sign_in.is_step_up:
         rows = policy.strong_of(rows) or rows  # with a weaker one the same page would ask again
     return policy.in_order([row for row in rows if row.is_usable(now)], request.COOKIES.get(HINT_COOKIE, ""))
@@ -127,9 +127,11 @@ def methods_page(
 ) -> HttpResponse:
     """The list, with what went wrong before it; `told`: the device that the error is about."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-    resting = [row for row in Device.of(sign_in.person.pk) if row.is_paused(timezone.now())]
+    now = timezone.now()
+    resting = [row for row in Device.of(sign_in.person.pk, now) if row.is_paused(now)]
     again = confirm.again(sign_in.next) if sign_in.is_step_up else reverse("sign-in")
     context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "told": told, "again": again}
+    context["closed"] = confirm.closed(request, sign_in)
     return render(request, "accounts/methods.html", context, status=status)
 
 

@@ -16,7 +16,8 @@ from mfa_site.proof import needs
 @needs()
 def used(request: HttpRequest) -> HttpResponse:
     """What the code opens, how often it still does, and that a device is to be added."""
-    code = Device.of(person(request).pk).filter(kind=Kind.TEMPORARY).first()
-    usable = code if code and code.is_usable(timezone.now()) else None
+    now = timezone.now()
+    code = Device.of(person(request).pk, now).filter(kind=Kind.TEMPORARY).first()
+    usable = code if code and code.is_usable(now) else None
     shown = {"code": usable, "next": safe_next(request.GET.get("next", ""))}
     return render(request, "accounts/temporary_code_used.html", shown)

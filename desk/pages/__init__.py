@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
-from desk.pages import imports, people
+from desk.pages import approvals, imports, people
 from mfa_site.api import SAFE, require_csrf
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
@@ -49,6 +49,7 @@ class Page:
 
 
 PAGES: tuple[Page, ...] = (
+    Page("approvals/", approvals.page, "approvals", "approve", _("Approvals")),
     Page("people/create/", people.create, "create-person", "create_person", _("Create a person"), fresh=True),
     Page(
         "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")

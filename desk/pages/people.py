@@ -107,11 +107,15 @@ def give_roles(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """`people/<uuid>/roles/`: which roles the person has; nobody gives himself any."""
     person, actor = _person(request, uuid), _actor(request)
     form = Roles(request.POST if request.method == "POST" else None, initial={"roles": giving_roles.of(person)})
-    if form.is_bound and form.is_valid():
-        giving_roles.give(person, form.cleaned_data["roles"], client(request), timezone.now(), actor=actor)
-        say(request, _("%(name)s has these roles now. Open sessions were ended.") % {"name": person.username})
-        return redirect(page_of(person))
     status = 400 if form.is_bound else 200
+    if form.is_bound and form.is_valid():
+        try:
+            giving_roles.give(person, form.cleaned_data["roles"], client(request), timezone.now(), actor=actor)
+        except Refused as refused:
+            status = refuse_in_form(form, refused)
+        else:
+            say(request, _("%(name)s has these roles now. Open sessions were ended.") % {"name": person.username})
+            return redirect(page_of(person))
     return render(request, "roles.html", _("Roles"), status=status, **_about(person, form), explained=giving_roles.explained())
 
 

@@ -1,6 +1,7 @@
 """One module per kind of device, each with the same few names; nothing else dispatches on `kind`.
 
 TITLE, HINT, ABOUT                         what people call it, what to do with it, what it is
+HARDWARE                                   what they call one with a serial, where that is another word; `totp` alone has it
 HEADING, PROMPT, NUMERIC                   above and beside the field for its answer (`name`, `digits`); whether that is digits
 ANSWER                                     the JSON type of an answer: str for a code, dict for an assertion
 KEPT_ONCE                                  whether the kept challenge is taken before an answer is judged
@@ -8,7 +9,6 @@ STRENGTH                                   the higher, the sooner it is offered
 ACR                                        the most that it is worth together with a password
 STANDS_IN                                  whether it only stands in for a device: never the first nor the last one
 ASKS                                       what a person says of it before it can be enrolled: names of fields
-SENDS                                      whether its codes go out to the person, so that there is one to wait for
 AFTERWARDS                                 the page (its name) to which signing in with it leads, where it is a certain one
 is_offered(site) -> bool                   whether a person can enrol one here
 fill(device, given, site)                  what the new, unsaved device needs is in it: a seed, what the person said
@@ -49,10 +49,12 @@ class Ceremony:
 
 @dataclass(frozen=True)
 class Shown:
-    """`shown` goes to the client, under the names of the HTTP contract; `kept` stays in the SignIn."""
+    """`shown` goes to the client, under the names of the HTTP contract; `kept` stays in the SignIn. `not_sent`: the code to be
+    entered certainly did not go out."""
 
     shown: dict[str, Any] = field(default_factory=dict)
     kept: str = ""
+    not_sent: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,6 @@ class KindModule(Protocol):
     ACR: str
     STANDS_IN: bool
     ASKS: tuple[str, ...]
-    SENDS: bool
     AFTERWARDS: str
 
     def is_offered(self, site: Site) -> bool: ...
@@ -110,6 +111,25 @@ class KindModule(Protocol):
     def spend(self, device: Device, proof: Proof, now: datetime) -> bool: ...
     def suggested_name(self, device: Device, proof: Proof) -> str: ...
     def facts(self, device: Device, proof: Proof) -> Facts: ...
+
+
+def by_anybody(site: Site) -> bool:
+    """People enrol it themselves, unless it is off."""
+    return True
+
+
+def by_nobody(site: Site) -> bool:
+    """Nobody enrols it as a device: it has ways of its own."""
+    return False
+
+
+def nothing_to_fill(device: Device, given: dict[str, str], site: Site) -> None:
+    """The new device needs nothing: an answer, or whoever makes it, brings all that there is to keep."""
+
+
+def nothing_to_show(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
+    """The person has all that it takes, or has seen it already."""
+    return Shown()
 
 
 def spend_counter(device: Device, proof: Proof, now: datetime) -> bool:

@@ -6,13 +6,13 @@ import secrets
 from django.utils.translation import gettext_lazy as _
 
 from devices import addresses, oath
-from devices.kinds import Facts, Proof, never, no_resync, sms, spend_counter
+from devices.kinds import Facts, Proof, by_anybody, never, no_resync, sms, spend_counter
 from devices.models import Device
 from mfa_site.site import Site
 
 TITLE = _("E-mail")
 HINT = _("Enter the code that we send to your mail address.")
-ABOUT = _("A code by mail. It opens only your own security pages, until you add something stronger.")
+ABOUT = _("A code by mail. It lets you see your account and add a device, nothing else.")
 HEADING = _("Enter your code")
 PROMPT = _("The %(digits)d digits in the message.")
 NUMERIC = True
@@ -22,15 +22,9 @@ STRENGTH = 5
 ACR = "aal1"
 STANDS_IN = False
 ASKS = ("address",)
-SENDS = True
 AFTERWARDS = ""
 
 DIGITS = 8
-
-
-def is_offered(site: Site) -> bool:
-    """Where it is switched on."""
-    return "email" not in site.off
 
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
@@ -39,7 +33,7 @@ def fill(device: Device, given: dict[str, str], site: Site) -> None:
     device.seed = secrets.token_bytes(oath.SEED_BYTES)
 
 
-begin, challenge, verify, confirm = sms.begin, sms.challenge, sms.verify, sms.confirm
+is_offered, begin, challenge, verify, confirm = by_anybody, sms.begin, sms.challenge, sms.verify, sms.confirm
 spend, can_resync, resync = spend_counter, never, no_resync
 
 

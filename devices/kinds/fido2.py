@@ -19,7 +19,7 @@ from fido2 import cbor
 from fido2.webauthn import AttestationObject, AuthenticatorData
 
 from devices import aaguids, webauthn
-from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync, spend_counter
+from devices.kinds import Ceremony, Facts, Proof, Shown, by_anybody, never, no_resync, nothing_to_fill, spend_counter
 from devices.models import Device, Kind
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
@@ -36,7 +36,6 @@ STRENGTH = 40
 ACR = "phr"
 STANDS_IN = False
 ASKS = ()
-SENDS = False
 AFTERWARDS = ""
 
 TIMEOUT_MS = 120_000  # the browser's; the challenge itself lives as long as the sign-in
@@ -47,13 +46,7 @@ TRANSPORT = re.compile(r"\A[a-z0-9-]{1,20}\Z")
 FLAG = webauthn.FLAG
 
 
-def is_offered(site: Site) -> bool:
-    """Anybody can add a key."""
-    return True
-
-
-def fill(device: Device, given: dict[str, str], site: Site) -> None:
-    """Nothing: the registration brings all that there is to keep."""
+is_offered, fill = by_anybody, nothing_to_fill
 
 
 def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:

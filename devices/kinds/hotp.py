@@ -26,7 +26,6 @@ STRENGTH = 19
 ACR = "aal2"
 STANDS_IN = False
 ASKS = ()
-SENDS = False
 AFTERWARDS = ""
 
 LOOK_AHEAD = 10  # presses that nobody typed; each one more is another code that a guess may hit

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from devices import typed_codes
-from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync
+from devices.kinds import Facts, Proof, by_nobody, never, no_resync, nothing_to_fill, nothing_to_show
 from devices.models import Device, RecoveryCode
 from mfa_site import keyring
 from mfa_site.errors import Reason, Refused
@@ -28,20 +28,14 @@ STRENGTH = 1
 ACR = "aal2"
 STANDS_IN = True
 ASKS = ()
-SENDS = False
 AFTERWARDS = "recovery-code-used"
 
 CODES = 10
 CODE_BYTES = 10  # 80 bits; NIST asks for 64 at least where the hash is fast
 
 
-def is_offered(site: Site) -> bool:
-    """A set has pages of its own."""
-    return False
-
-
-def fill(device: Device, given: dict[str, str], site: Site) -> None:
-    """Nothing: the codes are rows of their own."""
+is_offered, fill = by_nobody, nothing_to_fill  # a set has pages of its own, its codes rows of their own
+begin, challenge = nothing_to_show, nothing_to_show  # whoever makes a set shows it
 
 
 def new_codes() -> list[str]:
@@ -49,20 +43,10 @@ def new_codes() -> list[str]:
     return [typed_codes.new(CODE_BYTES) for _number in range(CODES)]
 
 
-def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: whoever makes a set shows it."""
-    return Shown()
-
-
 def store(device: Device, codes: list[str]) -> None:
     """The new set is in the database, its codes as hashes; IntegrityError if the person has one already."""
     device.save(force_insert=True)
     RecoveryCode.objects.bulk_create(RecoveryCode(device=device, code_hash=_hash(device, clean(code))) for code in codes)
-
-
-def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: the person has the codes."""
-    return Shown()
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:

@@ -11,7 +11,7 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 
 from devices import addresses, oath, sending
-from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync, spend_counter
+from devices.kinds import Ceremony, Facts, Proof, Shown, by_anybody, never, no_resync, spend_counter
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import Site
@@ -28,26 +28,15 @@ STRENGTH = 10
 ACR = "aal2"
 STANDS_IN = False
 ASKS = ("address",)
-SENDS = True
 AFTERWARDS = ""
 
 DIGITS = 6
-
-
-def is_offered(site: Site) -> bool:
-    """Where a sender is set."""
-    return "sms" not in site.off
 
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
     """The new device has a phone number in E.164 and a seed; Refused MALFORMED for what is no mobile number."""
     device.address, device.digits = addresses.phone(given["address"]), DIGITS
     device.seed = secrets.token_bytes(oath.SEED_BYTES)
-
-
-def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """As to sign in: who has the code has the phone."""
-    return challenge(device, ceremony, site, now)
 
 
 def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
@@ -58,7 +47,10 @@ def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> 
     kept = "" if ceremony.again else ceremony.kept or _on_its_way(device, ceremony, now)
     if not kept:
         kept = _kept(sending.send(device, ceremony.uuid, ceremony.person, now), now)
-    return Shown({"sent_to": addresses.masked(device.address)}, kept)
+    return Shown({"sent_to": addresses.masked(device.address)}, kept, not_sent=device.unsent == _number(kept))
+
+
+begin = challenge  # who has the code has the phone
 
 
 def _on_its_way(device: Device, ceremony: Ceremony, now: datetime) -> str:
@@ -70,6 +62,10 @@ def _on_its_way(device: Device, ceremony: Ceremony, now: datetime) -> str:
 
 def _kept(number: int, at: datetime) -> str:
     return f"{number}.{int((at + sending.LIFE).timestamp())}"
+
+
+def _number(kept: str) -> int:
+    return int(kept.partition(".")[0])
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
@@ -88,8 +84,7 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
     return Proof(counter=number)
 
 
-confirm = verify
-spend = spend_counter
+is_offered, confirm, spend = by_anybody, verify, spend_counter
 can_resync, resync = never, no_resync
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from devices import typed_codes
-from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync
+from devices.kinds import Facts, Proof, by_nobody, never, no_resync, nothing_to_show
 from devices.models import Device
 from mfa_site import keyring
 from mfa_site.errors import Reason, Refused
@@ -27,15 +27,13 @@ STRENGTH = 2
 ACR = "aal1"
 STANDS_IN = True
 ASKS = ()
-SENDS = False
 AFTERWARDS = "temporary-code-used"
 
 CODE_BYTES = 5  # 40 bits; guesses are counted and five wrong ones in a row pause it
 
 
-def is_offered(site: Site) -> bool:
-    """Only administrators issue one."""
-    return False
+is_offered = by_nobody  # administrators issue one
+begin, challenge = nothing_to_show, nothing_to_show  # whoever issues it shows it
 
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
@@ -46,16 +44,6 @@ def fill(device: Device, given: dict[str, str], site: Site) -> None:
 def new_code() -> str:
     """A code to be shown once."""
     return typed_codes.new(CODE_BYTES)
-
-
-def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: whoever issues it shows it."""
-    return Shown()
-
-
-def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: the person has the code."""
-    return Shown()
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:

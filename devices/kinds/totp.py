@@ -11,7 +11,7 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy as _
 
 from devices import oath
-from devices.kinds import Ceremony, Facts, Proof, Shown, spend_counter
+from devices.kinds import Ceremony, Facts, Proof, Shown, by_anybody, nothing_to_show, spend_counter
 from devices.models import Device
 from devices.qr import svg
 from mfa_site.errors import Reason, Refused
@@ -30,7 +30,6 @@ STRENGTH = 20
 ACR = "aal2"
 STANDS_IN = False
 ASKS = ()
-SENDS = False
 AFTERWARDS = ""
 
 WINDOW = 1  # steps to each side, RFC 6238 5.2
@@ -38,9 +37,7 @@ MOST_LEARNED = 10  # steps of drift that are learned by the way; beyond it two c
 TOLD_AHEAD = 10  # steps; a code of the future is told to be right only where whoever guessed it could not wait for its time
 
 
-def is_offered(site: Site) -> bool:
-    """Anybody can add an app."""
-    return True
+is_offered, challenge = by_anybody, nothing_to_show
 
 
 def fill(device: Device, given: dict[str, str], site: Site) -> None:
@@ -52,11 +49,6 @@ def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Show
     """The person sees the seed as key, URI and QR, the same each time."""
     uri = oath.otpauth_uri(device, site)
     return Shown({"secret": oath.base32(device.seed), "otpauth_uri": uri, "qr_svg": svg(uri)})
-
-
-def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: the device shows its code by itself."""
-    return Shown()
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from django.utils.translation import gettext_lazy as _
 
 from devices import yubico, yubico_server
-from devices.kinds import Ceremony, Facts, Proof, Shown, spend_counter
+from devices.kinds import Facts, Proof, never, nothing_to_fill, nothing_to_show, spend_counter
 from devices.models import Device
 from mfa_site.errors import Reason, Refused
-from mfa_site.site import Site
+from mfa_site.site import Site, this_site
 
 TITLE = _("YubiKey code")
 HINT = _("Click into the field and touch your YubiKey.")
@@ -31,27 +31,17 @@ STRENGTH = 25
 ACR = "aal2"
 STANDS_IN = False
 ASKS = ()
-SENDS = False
 AFTERWARDS = ""
 
-PRIVATE_ID, KEY = 6, 16  # bytes of the secret, in this order
+PRIVATE_ID = 6  # bytes of the secret; the AES key follows
 
 
 def is_offered(site: Site) -> bool:
-    """Where a validation server is set; keys from a seed file are handed out or claimed."""
+    """Where a validation server is set; keys from a seed file are handed out, or taken by their serial."""
     return site.yubico
 
 
-def fill(device: Device, given: dict[str, str], site: Site) -> None:
-    """Nothing: the first touch brings the key's name."""
-
-
-def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Nothing: the person touches the key."""
-    return Shown()
-
-
-challenge = begin
+fill, begin, challenge = nothing_to_fill, nothing_to_show, nothing_to_show  # the first touch brings the key's name
 
 
 def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) -> Proof:
@@ -67,19 +57,14 @@ def verify(device: Device, answer: str, kept: str, site: Site, now: datetime) ->
 
 
 confirm = verify  # the first touch of a key that a person enrols
-spend = spend_counter
-
-
-def can_resync(device: Device) -> bool:
-    """It is never out of step: each code carries its counter."""
-    return False
+spend, can_resync = spend_counter, never  # never out of step: each code carries its counter
 
 
 def resync(device: Device, answers: list[str], window: int, now: datetime) -> Proof:
-    """Two touches one after the other: the proof of the second; for a key that is claimed by its serial."""
+    """Two touches one after the other: the proof of the second; for a key that is taken from stock by its serial."""
     if len(answers) != 2:
         raise Refused(Reason.MALFORMED)
-    first, second = (verify(device, answer, "", _NO_SITE, now) for answer in answers)
+    first, second = (verify(device, answer, "", this_site(), now) for answer in answers)
     if first.counter is None or second.counter is None or first.counter >= second.counter:
         raise Refused(Reason.CODES_NOT_CONSECUTIVE)
     return second
@@ -105,6 +90,3 @@ def _judge(secret: bytes, encrypted: str) -> int:
     # Private id, usage counter, time, session counter, random, CRC; low byte first.
     usage, session = int.from_bytes(block[6:8], "little") & 0x7FFF, block[11]
     return usage << 8 | session
-
-
-_NO_SITE = Site("", frozenset(), "")  # a Yubico OTP says nothing of the site

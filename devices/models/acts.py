@@ -107,12 +107,7 @@ class Acts(OtpDevice):
 
         A hardware token that was handed out becomes active by its first right answer.
         """
-        columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
-        if proof.backup_state is not None:
-            columns["backup_state"] = proof.backup_state
-        if self.state == State.ASSIGNED:
-            columns["confirmed_at"] = now
-        return self._won(IN_USE, proof, now, columns)
+        return self._won(IN_USE, proof, now, {"confirmed_at": now} if self.state == State.ASSIGNED else {})
 
     def activate(self, proof: "Proof", name: str, now: datetime) -> bool:
         """The enrolment ends: active, with what the proof brought, its code used up; False if that happened already."""
@@ -120,18 +115,18 @@ class Acts(OtpDevice):
 
     def take_from_stock(self, user_id: int, proof: "Proof", name: str, now: datetime) -> bool:
         """The token is the person's and active, its code used up; False if somebody else has it by now."""
-        columns: dict[str, Any] = {} if proof.drift is None else {"drift": proof.drift}
-        columns |= {"name": name, "confirmed_at": now, "user_id": user_id}
-        return self._won(Q(state=State.IN_STOCK), proof, now, columns)
+        return self._won(Q(state=State.IN_STOCK), proof, now, {"name": name, "confirmed_at": now, "user_id": user_id})
 
     def spend_use(self, now: datetime) -> bool:
         """One of its uses is gone and the failures are forgotten; False if none was left."""
         return self._won(IN_USE & Q(uses_left__gt=0, valid_until__gt=now), None, now, {"uses_left": models.F("uses_left") - 1})
 
     def _won(self, guard: Q, proof: "Proof | None", now: datetime, columns: dict[str, Any]) -> bool:
-        if proof is not None and proof.counter is not None:
-            guard &= Q(counter__lt=proof.counter)
-            columns["counter"] = proof.counter
+        if proof is not None:
+            if proof.counter is not None:
+                guard &= Q(counter__lt=proof.counter)
+            told = {"counter": proof.counter, "drift": proof.drift, "backup_state": proof.backup_state}
+            columns = {name: value for name, value in told.items() if value is not None} | columns
         changed: int = (
             type(self)
             .objects.filter(guard, pk=self.pk, user_id=self.user_id)

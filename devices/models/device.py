@@ -184,11 +184,11 @@ class Device(Acts):
         return self.valid_until is not None and self.valid_until <= now
 
     @classmethod
-    def of(cls, user_id: int) -> models.QuerySet["Device"]:
+    def of(cls, user_id: int, now: datetime) -> models.QuerySet["Device"]:
         """The person's devices that can answer in principle: active, or handed out and not tried yet; not of a kind that is
         off, nor at their end; codes if any is left."""
         left = Exists(RecoveryCode.objects.filter(device=OuterRef("pk"), spent_at=None))
-        ended = Q(uses_left=0) | Q(valid_until__lte=timezone.now())
+        ended = Q(uses_left=0) | Q(valid_until__lte=now)
         found = cls.objects.filter(IN_USE, ~Q(kind=Kind.RECOVERY) | left, user_id=user_id).exclude(ended)
         return (found.exclude(kind__in=settings.KINDS_OFF) if settings.KINDS_OFF else found).order_by("created_at", "id")
 

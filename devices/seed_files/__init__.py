@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from devices.seed_files import entra_csv, lines, oath_csv, otpauth_list, pskc, yubico_csv
 from devices.seed_files.rows import LARGEST, LARGEST_UPLOAD, MOST_ROWS, BadFile, BadRow, Row, Secret, Why
+from devices.yubico import MODHEX
 
 __all__ = ["FORMATS", "LARGEST", "LARGEST_UPLOAD", "MOST_ROWS", "BadFile", "BadRow", "Row", "Secret", "Why", "detect", "read"]
 
@@ -21,7 +22,7 @@ FORMATS = {
     "otpauth": otpauth_list.read,
 }
 HEAD = 8192  # bytes that tell the format
-YUBICO = re.compile(r"\A[^,;\t]*[,;\t]\s*[cbdefghijklnrtuv]{12}\s*[,;\t]\s*[0-9a-f]{12}\s*[,;\t]", re.IGNORECASE)
+YUBICO = re.compile(rf"\A[^,;\t]*[,;\t]\s*[{MODHEX}]{{12}}\s*[,;\t]\s*[0-9a-f]{{12}}\s*[,;\t]", re.IGNORECASE)
 XML = (b"<", b"<\0", b"\0<")  # in UTF-8, and in both byte orders of UTF-16
 
 

@@ -25,7 +25,7 @@ def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
             columns = headings(cells, number)
         else:
             place = columns.index("serialnumber")
-            yield from judged(number, cells[place] if place < len(cells) else "", partial(token, number, columns, cells))
+            yield judged(number, cells[place] if place < len(cells) else "", partial(token, number, columns, cells))
 
 
 def headings(cells: list[str], number: int) -> list[str]:

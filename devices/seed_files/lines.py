@@ -12,7 +12,6 @@ BOM = b"\xef\xbb\xbf"
 DELIMITERS = (",", ";", "\t")
 
 Line = tuple[int, str | Why]
-Parsed = Row | None
 
 
 def lines(file: BinaryIO) -> Iterator[Line]:
@@ -81,12 +80,9 @@ def table(file: BinaryIO) -> Iterator[tuple[int, list[str] | Why]]:
             yield number, row
 
 
-def judged(number: int, serial: str, parse: Callable[[], Row | None]) -> Iterator[Row | BadRow]:
-    """What `parse` makes of the row: a token, nothing, or a refusal that names the serial if it may be shown."""
+def judged(number: int, serial: str, parse: Callable[[], Row]) -> Row | BadRow:
+    """What `parse` makes of the row: a token, or a refusal that names the serial if it may be shown."""
     try:
-        row = parse()
+        return parse()
     except Unusable as bad:
-        yield BadRow(number, values.shown(serial), bad.reason)
-    else:
-        if row is not None:
-            yield row
+        return BadRow(number, values.shown(serial), bad.reason)

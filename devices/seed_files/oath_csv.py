@@ -22,7 +22,7 @@ def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
             if len(cells) < 5 or not cells[1].strip().lower().startswith(KEY_HEADINGS):
                 raise BadFile(Why.FILE_COLUMNS, number)
         else:
-            yield from judged(number, cells[0], partial(token, number, cells))
+            yield judged(number, cells[0], partial(token, number, cells))
         first = False
 
 

@@ -22,22 +22,21 @@ def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
         if isinstance(line, Why):
             yield BadRow(number, "", line)
         else:
-            yield from parsed(number, line.strip().strip('"'))
+            yield parsed(number, line.strip().strip('"'))
 
 
-def parsed(number: int, text: str) -> Iterator[Row | BadRow]:
+def parsed(number: int, text: str) -> Row | BadRow:
     """The line's token or refusal."""
     try:
         uri = urlsplit(text)
         given = parameters(uri)
         issuer, _, name = unquote(uri.path.removeprefix("/"), errors="strict").rpartition(":")
     except ValueError:
-        yield BadRow(number, "", Why.MALFORMED)
+        return BadRow(number, "", Why.MALFORMED)
     except Unusable as bad:
-        yield BadRow(number, "", bad.reason)
-    else:
-        name = given.get("serial") or name
-        yield from judged(number, name, partial(token, number, uri.netloc.lower(), name, given.get("issuer") or issuer, given))
+        return BadRow(number, "", bad.reason)
+    name = given.get("serial") or name
+    return judged(number, name, partial(token, number, uri.netloc.lower(), name, given.get("issuer") or issuer, given))
 
 
 def parameters(uri: SplitResult) -> dict[str, str]:

@@ -92,12 +92,7 @@ def secret_of(key: Element, keys: Opener | None) -> bytes:
     found = None if data is None else value_of(data, keys)
     if not found:
         raise Unusable(Why.SEED_MISSING)
-    return base64_bytes(found) if isinstance(found, str) else found
-
-
-def base64_bytes(text: str) -> bytes:
-    """The bytes of a plain key."""
-    return values.base64_bytes(text, Why.SEED_NOT_BASE64)
+    return values.base64_bytes(found, Why.SEED_NOT_BASE64) if isinstance(found, str) else found
 
 
 def value_of(data: Element, keys: Opener | None) -> str | bytes | None:

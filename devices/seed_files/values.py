@@ -3,12 +3,14 @@
 import base64
 import re
 
+from devices import yubico
 from devices.seed_files.rows import Unusable, Why
 
 HEX = re.compile(r"\A(?:[0-9A-Fa-f]{2})+\Z")
 BASE32 = re.compile(r"\A[A-Z2-7]+=*\Z")
-MODHEX_ID = re.compile(r"\A[cbdefghijklnrtuv]{12}\Z")
-MANGLED = re.compile(r"\A[0-9]+(?:[.,][0-9]+)?[Ee][+-]?[0-9]+\Z")  # 1,23457E+12; hexadecimal digits with an E are judged below
+MODHEX_ID = re.compile(rf"\A[{yubico.MODHEX}]{{12}}\Z")
+# 1,23457E+12, as spreadsheets round; digits with an E alone are hexadecimal, or a serial.
+MANGLED = re.compile(r"\A(?:[0-9]+[.,][0-9]+[Ee][+-]?|[0-9]+[Ee]\+)[0-9]+\Z")
 LIKE_A_KEY = re.compile(r"\A(?:[0-9A-F]{28,}|[A-Z2-7]{23,}=*)\Z")  # 112 bits in hexadecimal or base32, and more
 NUMBER = re.compile(r"\A[0-9]{1,16}\Z")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -32,7 +34,7 @@ def serial(text: str) -> str:
         raise Unusable(Why.SERIAL_NOT_PRINTABLE)
     if len(stripped) > 64:
         raise Unusable(Why.SERIAL_TOO_LONG)
-    if MANGLED.match(stripped) and ("+" in stripped or "." in stripped or "," in stripped):
+    if MANGLED.match(stripped):
         raise Unusable(Why.NUMBER_MANGLED)
     return stripped.upper()
 
@@ -75,7 +77,7 @@ def _key_text(text: str) -> str:
     compact = text.replace(" ", "")
     if not compact:
         raise Unusable(Why.SEED_MISSING)
-    if MANGLED.match(compact) and ("+" in compact or "." in compact or "," in compact):
+    if MANGLED.match(compact):
         raise Unusable(Why.NUMBER_MANGLED)
     return compact
 

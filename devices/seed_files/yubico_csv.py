@@ -30,9 +30,9 @@ def read(file: BinaryIO, secret: Secret) -> Iterator[Row | BadRow]:
         elif (event := cells[0].strip().lower()) in NO_KEYS or (first and event.startswith("serial")):
             pass
         elif event in EVENTS:
-            yield from judged(number, cells[3] if len(cells) > 3 else "", partial(logged, number, event, cells))
+            yield judged(number, cells[3] if len(cells) > 3 else "", partial(logged, number, event, cells))
         else:
-            yield from judged(number, cells[0], partial(listed, number, cells))
+            yield judged(number, cells[0], partial(listed, number, cells))
         first = False
 
 

@@ -112,7 +112,7 @@ def temporary_code_used(page: Page) -> None:
 def home_after_a_temporary_code(page: Page) -> None:
     temporary_code_used(page)
     page.get_by_role("link", name="Not now, go on").click()
-    expect(page.get_by_text("opens only this account")).to_be_visible()
+    expect(page.get_by_text("lets you see your account and add a device")).to_be_visible()
 
 
 def nothing_stronger(page: Page) -> None:

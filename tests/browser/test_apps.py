@@ -91,6 +91,22 @@ def test_reloading_shows_the_same_code_again(page: Page, nora: Person) -> None:
     assert scanned(page) == before
 
 
+@pytest.mark.parametrize(("typed", "flaw"), [("", "valueMissing"), ("12345", "patternMismatch"), ("abcdef", "patternMismatch")])
+def test_a_mistyped_code_stays_in_the_browser_and_counts_nothing(
+    typed: str, flaw: str, page: Page, transactional_db: None
+) -> None:
+    person = make_person("totp")
+    give_password(page, person)
+    enter_code(page, typed)
+    field = page.get_by_label("Code", exact=True)
+    assert field.evaluate(f"field => field.validity.{flaw}")
+    expect(field).to_have_attribute("title", "6 digits")
+    person.app.refresh_from_db()
+    assert person.app.failures == 0
+    enter_code(page, person.code())
+    expect_signed_in(page)
+
+
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
@@ -103,6 +119,7 @@ def test_reloading_shows_the_same_code_again(page: Page, nora: Person) -> None:
 def test_a_mistyped_code_says_what_is_wrong_with_it(typed: str, says: str, page: Page, transactional_db: None) -> None:
     person = make_person("totp")
     give_password(page, person)
+    page.locator("form", has=page.get_by_label("Code", exact=True)).evaluate("form => { form.noValidate = true }")
     enter_code(page, typed)
     expect(alert(page)).to_contain_text(says)
     expect(page).to_have_title(re.compile("^Error: "))

@@ -82,7 +82,7 @@ def test_a_phone_is_added_and_signs_in(page: Page, transactional_db: None) -> No
     expect_signed_in(page)
 
 
-def test_a_token_is_claimed_by_its_serial_as_the_first_device(page: Page, transactional_db: None) -> None:
+def test_a_token_is_taken_by_its_serial_as_the_first_device(page: Page, transactional_db: None) -> None:
     nora, held = make_person(username="nora"), make_token("hotp", serial="AB-7")
     assert isinstance(held, Button)
     give_password(page, nora)

@@ -15,9 +15,8 @@ from desk import importing
 from devices import seed_files, stock
 from devices.judging import Existing
 from devices.seed_files import BadFile, BadRow, Secret
-from mfa_site.client import Client
+from mfa_site.client import HERE
 
-HERE = Client("", "", "")
 SECRETS = ("key_file", "passphrase_file", "private_key_file")
 LONGEST_SECRET = 2**16  # bytes
 

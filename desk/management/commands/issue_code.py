@@ -48,8 +48,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"username": person.username, "code": code, "expires_at": until}))
         else:
             often = "once" if options["uses"] == 1 else f"{options['uses']} times"
-            opens = "everything" if settings.TEMPORARY_ACR != "aal1" else "only what it takes to add a device, for half an hour"
+            weak = "lets people see their account and add a device within half an hour, nothing else"
+            opens = weak if settings.TEMPORARY_ACR == "aal1" else "opens everything"
             self.stdout.write(
                 f"{code}\nfor {person.username}, until {until}. It is not shown again, and replaces any code before."
             )
-            self.stdout.write(f"It works {often}, after the password, and opens {opens}.")
+            self.stdout.write(f"It works {often}, after the password, and {opens}.")

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("desk", "0001_permissions"),
+        ("desk", "0002_approvals"),
     ]
 
     operations = [
