@@ -91,7 +91,11 @@ def imported(request: HttpRequest, given: dict[str, str], existing: Existing, us
     if stops:
         importing.drop(batch)
         raise refused(stops)
-    importing.begin(batch, existing, client(request), timezone.now(), queued=False)
+    try:
+        importing.begin(batch, existing, user, client(request), timezone.now(), queued=False)
+    except Refused:
+        importing.drop(batch)
+        raise
     importing.run(batch.uuid)
     batch.refresh_from_db()
     if batch.state != Batch.State.DONE:

@@ -15,6 +15,7 @@ from django_tasks import task
 from accounts.models import User
 from audit.events import OPERATOR, record
 from desk import previews
+from desk.approvals import approved
 from desk.gate import may
 from desk.models import Batch, Part
 from desk.owners import People, hander
@@ -51,14 +52,17 @@ def noted(file_name: str, by: UUID, now: datetime) -> Done:
     return note
 
 
-def begin(batch: Batch, existing: Existing, client: Client, now: datetime, *, queued: bool) -> None:
+def begin(batch: Batch, existing: Existing, user: User, client: Client, now: datetime, *, queued: bool) -> None:
     """The batch is on its way into the stock: the one way in which an import is started. `queued`: the worker carries it out,
-    else the caller does, by `run`. Refused WRONG_STATE if it was started before, its time is over, or a row is refused."""
+    else the caller does, by `run`. Refused WRONG_STATE if it was started before, its time is over, or a row is refused;
+    APPROVAL_NEEDED by setting, until another administrator has approved this very file, which may be uploaded again then."""
     stops = batch.refused + (batch.existing if existing is Existing.REFUSE else 0)
     if stops or (existing is Existing.REPLACE and batch.unfit):
         raise Refused(Reason.WRONG_STATE)
     columns = {"choice": existing, "asked_from": asdict(client), "expires_at": now + WAITS}
-    with transaction.atomic():
+    what, coming = f"import:{batch.digest}:{batch.file_format}:{existing}", batch.new + batch.existing
+    about: dict[str, Any] = {"file": batch.file_name, "sha256": batch.digest, "rows": coming, "existing": str(existing)}
+    with approved("import", what, user, client, now, **about), transaction.atomic():
         mine = Batch.objects.filter(pk=batch.pk, state=Batch.State.PREVIEWED, expires_at__gt=now)
         if mine.update(state=Batch.State.WAITING, **columns) != 1:
             raise Refused(Reason.WRONG_STATE)

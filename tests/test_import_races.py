@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import handing_out
+from accounts.models import User
 from audit.events import OPERATOR
 from audit.models import Event
 from desk import importing, previews
@@ -41,7 +42,7 @@ def looked_at(person: Person, first: int, count: int = 20) -> Batch:
 def begin(batch: Batch, existing: Existing = Existing.REFUSE) -> bool:
     """Whether this caller started the import."""
     try:
-        importing.begin(batch, existing, HERE, timezone.now(), queued=False)
+        importing.begin(batch, existing, User.objects.get(uuid=batch.by), HERE, timezone.now(), queued=False)
     except Refused:
         return False
     return True

@@ -1363,6 +1363,12 @@ def a_file_with_a_bad_row() -> Any:
     return bring(line(1), line(2, last="45"))
 
 
+@refused("importTokenFile", "approval_needed")
+def a_file_that_another_has_to_approve() -> Any:
+    with override_settings(FOUR_EYES=frozenset({"import"})):
+        return bring(line(1))
+
+
 @refused("undoImport", "not_found")
 def an_import_that_was_never_made() -> Any:
     return with_tokens(administrator()).call("DELETE", f"admin/token-files/{uuid4()}")

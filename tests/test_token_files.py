@@ -21,7 +21,7 @@ from accounts.models import User
 from audit.events import OPERATOR
 from audit.models import Event
 from desk import importing, previews
-from desk.models import Batch, Part
+from desk.models import Approval, Batch, Part
 from devices import oath, queue
 from devices.lifecycle import State
 from devices.models import Device
@@ -569,6 +569,51 @@ def test_rotated_keys_open_what_waits(tess: Person) -> None:
     path, _page = previewed(browser, three())
     assert "desk_part.sealed" in {column.place for column in rotation.reseal()}
     assert "3 tokens were imported." in text(imported(browser, path))
+
+
+# ---- four eyes -------------------------------------------------------------------------------------------------------
+
+
+def test_by_setting_another_administrator_approves_this_very_file(tess: Person, settings: Any) -> None:
+    settings.FOUR_EYES = frozenset({"import"})
+    browser, other = signed_in(tess), signed_in(member("Security administrator"))
+    path, _page = previewed(browser, three())
+    post(browser, path)
+    assert "upload the same file once more" in text(browser.get(path))
+    row, shown = Approval.objects.get(), text(other.get(reverse("admin:approvals")))
+    assert "Import a token file" in shown and "tokens.csv" in shown and Batch.objects.get().digest in shown
+    queue.drain("test")
+    assert not Device.objects.filter(state=State.IN_STOCK).exists()
+    post(other, reverse("admin:approvals"), approval=str(row.uuid), decision="approve")
+    another, _page = previewed(browser, file(line(7)))
+    post(browser, another)
+    assert "Another administrator" in text(browser.get(another)), "that is another file"
+    post(browser, f"{path}cancel/")
+    path, _page = previewed(browser, three())
+    assert "3 tokens were imported." in text(imported(browser, path))
+    batch = Batch.objects.get(state="done")
+    post(browser, reverse("admin:import-undo", args=[batch.uuid]))
+    path, _page = previewed(browser, three())
+    post(browser, path)
+    assert Batch.objects.get(uuid=path.split("/")[-2]).state == "previewed", "approved once, used once"
+
+
+def test_over_the_api_nothing_is_left_of_a_file_that_waits_for_approval(api: Api, settings: Any) -> None:
+    settings.FOUR_EYES = frozenset({"import"})
+    assert code_of(send(api, three())) == (409, "approval_needed")
+    assert not Batch.objects.exists() and Approval.objects.count() == 1
+    assert send(api, three(), "?dry_run=true").json()["accepted"] == 3
+
+
+def test_no_file_gives_an_administrator_what_another_has_to_approve(settings: Any) -> None:
+    root = make_person("totp", is_staff=True, is_superuser=True)
+    make_person(username="ada", is_staff=True)
+    api = Api(Api().sign_in(root)["access_token"])
+    rows = file("upn,serial number,secret key,time interval,manufacturer,model", f"ada,E1,{oath.base32(seed(1))},30,Acme,T1")
+    assert send(api, rows, "?dry_run=true").json()["accepted"] == 1
+    settings.FOUR_EYES = frozenset({"administrators"})
+    rows.seek(0)
+    assert told(send(api, rows)) == [(2, "E1", "owner_not_yours")]
 
 
 # ---- nothing in clear ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.api.own import person
 from accounts.models import User
 from accounts.views.frame import first_error, say
+from accounts.words import sentence
 from desk import importing, previews
 from desk.models import Batch, Part
 from desk.pages.frame import render
@@ -157,9 +158,12 @@ def start(request: HttpRequest, batch: Batch) -> HttpResponse:
     if choice not in list(Existing):
         raise Refused(Reason.MALFORMED)
     try:
-        importing.begin(batch, Existing(choice), client(request), timezone.now(), queued=True)
-    except Refused:
-        if batch.existing and choice == Existing.REFUSE:
+        importing.begin(batch, Existing(choice), person(request), client(request), timezone.now(), queued=True)
+    except Refused as refused:
+        if refused.reason is Reason.APPROVAL_NEEDED:
+            again = gettext("If this preview is forgotten by then, upload the same file once more.")
+            messages.error(request, f"{sentence(refused)} {again}")
+        elif batch.existing and choice == Existing.REFUSE:
             messages.error(request, gettext("Choose what becomes of the serials that are there already."))
         else:
             messages.error(request, gettext("This import cannot be started, or was started already."))
