@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.utils import timezone
 
-from accounts import policy
+from accounts import policy, rules
 from accounts.models import SignIn
 from audit.events import record
 from devices import kinds
@@ -56,6 +56,8 @@ def claim(
     for _attempt in range(WAITS):
         claimed = _try_claim(sign_in, device, given, now, pending)
         if claimed is not None:
+            with giving_back(claimed):
+                refuse_blocked(sign_in, claimed, client, pending)
             return claimed, sign_in.kept if sign_in.device_id == claimed.pk else ""
         row = Device.objects.filter(uuid=device, user_id=sign_in.user_id).first()
         if row is None or not row.may_be_claimed(now, pending=pending):
@@ -65,6 +67,16 @@ def claim(
     refused = refusal(row, now)
     record("answer_refused", client=client, person=sign_in.person.uuid, device=row and row.uuid, reason=refused.reason.name)
     raise refused
+
+
+def refuse_blocked(sign_in: SignIn, device: Device, client: Client, pending: bool) -> None:
+    """Refused BLOCKED_BY_POLICY where the person's policy does not let the device answer, and the audit knows; of a `pending`
+    key only its kind is known yet."""
+    asked = rules.of_owner(sign_in)
+    if by := asked.against_kind(device.kind) if pending else asked.against(device):
+        who, why = sign_in.person.uuid, Reason.BLOCKED_BY_POLICY.name
+        record("answer_refused", client=client, person=who, device=device.uuid, reason=why, kind=device.kind, by=by)
+        raise rules.refusal(device, by)
 
 
 def _try_claim(sign_in: SignIn, device: UUID, given: Any, now: datetime, pending: bool) -> Device | None:

@@ -13,14 +13,15 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from accounts import answering, policy, signin
+from accounts import answering, policy, rules, signin
 from accounts.models import SignIn, User
+from accounts.rules import Rules
 from accounts.signin import Grant, Granted
 from audit.events import record
 from devices import kinds
 from devices.kinds import Ceremony, Proof, Shown
 from devices.lifecycle import State
-from devices.models import PENDING, UNCONFIRMED_LIFE, Device, forget_pending, lock_pending
+from devices.models import PENDING, UNCONFIRMED_LIFE, Device, Kind, forget_pending, lock_pending
 from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 from mfa_site.site import this_site
@@ -43,8 +44,10 @@ def begin(user: User, kind: str, given: dict[str, str], started_by: UUID, client
     """A device of this kind waits for its confirmation by the same session or family. `given`: its `name`, if the person has
     one for it, and what the kind asks for; Refused MALFORMED for anything else."""
     with transaction.atomic():
-        device, uuid = _new_device(user, kind, given, now), uuid4()
-        shown = kinds.module(kind).begin(device, Ceremony(uuid, user.uuid), this_site(), now)
+        asked, uuid = rules.of(user.pk), uuid4()
+        device = _new_device(user, kind, given, asked, now)
+        about = Ceremony(uuid, user.uuid, attestation=asked.ask_for_attestation)
+        shown = kinds.module(kind).begin(device, about, this_site(), now)
         columns: dict[str, Any] = {"uuid": uuid, "device": device, "kept": shown.kept, "started_by": started_by}
         ceremony = SignIn.begin(SignIn.Purpose.ENROL, user, client, now, **columns)
         record("enrolment_begun", client=client, person=user.uuid, device=device.uuid, sid=started_by, kind=kind)
@@ -58,8 +61,10 @@ def begin_first(sign_in: SignIn, kind: str, given: dict[str, str], client: Clien
     with transaction.atomic():
         # Locks in the order of every other transaction: device, person, sign-in; another order would deadlock.
         dropped = lock_pending(Q(pk=sign_in.device_id))
-        device = _new_device(sign_in.user, kind, given, now)
-        shown = kinds.module(kind).begin(device, Ceremony(sign_in.uuid, sign_in.user.uuid), this_site(), now)
+        asked = rules.of_owner(sign_in)
+        device = _new_device(sign_in.user, kind, given, asked, now)
+        about = Ceremony(sign_in.uuid, sign_in.user.uuid, attestation=asked.ask_for_attestation)
+        shown = kinds.module(kind).begin(device, about, this_site(), now)
         if not sign_in.choose(device.pk, shown.kept, now):
             raise Refused(Reason.SIGN_IN_OVER)
         Device.objects.filter(pk__in=dropped).delete()
@@ -67,17 +72,24 @@ def begin_first(sign_in: SignIn, kind: str, given: dict[str, str], client: Clien
     return Begun(sign_in, device, shown)
 
 
-def _new_device(user: User, kind: str, given: dict[str, str], now: datetime) -> Device:
+def _new_device(user: User, kind: str, given: dict[str, str], asked: Rules, now: datetime) -> Device:
     site = this_site()
     module = dict(kinds.offered(site)).get(kind)
     if module is None or given.keys() - {"name"} != set(module.ASKS):
         raise Refused(Reason.MALFORMED)
+    refuse_kind(kind, asked)
     forget_pending(Q(user=user, created_at__lt=now - UNCONFIRMED_LIFE))
     make_room(user)
     device = Device(user=user, kind=kind, name=clean_name(given.get("name", "")), state=State.ASSIGNED, created_at=now)
     module.fill(device, given, site)
     device.save(force_insert=True)
     return device
+
+
+def refuse_kind(kind: str, asked: Rules) -> None:
+    """Refused KIND_BLOCKED_BY_POLICY where these rules let nobody use a device of this kind."""
+    if by := asked.against_kind(kind):
+        raise Refused(Reason.KIND_BLOCKED_BY_POLICY, kind=str(kinds.module(kind).TITLE), by=by)
 
 
 def make_room(user: User) -> None:
@@ -96,8 +108,9 @@ def show_again(ceremony: SignIn, now: datetime, *, again: bool = False) -> Begun
     device = Device.objects.select_related("user").filter(PENDING, pk=ceremony.device_id).first()
     if device is None:
         raise Refused(Reason.SIGN_IN_OVER)
-    asked = Ceremony(ceremony.uuid, ceremony.person.uuid, ceremony.kept, again)
-    shown = kinds.module(device.kind).begin(device, asked, this_site(), now)
+    attestation = rules.of_owner(ceremony).ask_for_attestation
+    about = Ceremony(ceremony.uuid, ceremony.person.uuid, ceremony.kept, again, attestation)
+    shown = kinds.module(device.kind).begin(device, about, this_site(), now)
     if not ceremony.choose(device.pk, shown.kept, now):
         raise Refused(Reason.SIGN_IN_OVER)
     return Begun(ceremony, device, shown)
@@ -105,8 +118,17 @@ def show_again(ceremony: SignIn, now: datetime, *, again: bool = False) -> Begun
 
 def in_progress(user: User, started_by: UUID, now: datetime, **which: Any) -> SignIn | None:
     """The open enrolment that this session or family began, of this kind or device."""
-    found = SignIn.objects.select_related("user", "device").filter(
-        purpose=SignIn.Purpose.ENROL, state=SignIn.State.WAITING, user=user, started_by=started_by, expires_at__gt=now, **which
+    found = (
+        rules.ceremonies()
+        .select_related("user", "device")
+        .filter(
+            purpose=SignIn.Purpose.ENROL,
+            state=SignIn.State.WAITING,
+            user=user,
+            started_by=started_by,
+            expires_at__gt=now,
+            **which,
+        )
     )
     return found.order_by("-id").first()
 
@@ -162,6 +184,8 @@ def _confirm(
     kind = kinds.module(claimed.kind)
     try:
         proof = answering.judge(ceremony, claimed, kept, given, client, now, kind.confirm)
+        with answering.giving_back(claimed):
+            _refuse_unfit(ceremony, claimed, proof, client)
         with answering.giving_back(claimed), transaction.atomic():
             name = free_name(ceremony.user, claimed.name or kind.suggested_name(claimed, proof), claimed)
             if not claimed.activate(proof, name, now):
@@ -177,6 +201,18 @@ def _confirm(
     except Refused:
         drop_if_refused(ceremony)
         raise
+
+
+def _refuse_unfit(ceremony: SignIn, device: Device, proof: Proof, client: Client) -> None:
+    """Refused KEY_NOT_ATTESTED for a key that did not prove what the policy asks; the audit says what was wrong with it."""
+    if device.kind != Kind.FIDO2:
+        return
+    columns = proof.columns
+    if rules.of_owner(ceremony).against_key(columns["attested"], columns["aaguid"]):
+        who, why = ceremony.person.uuid, Reason.KEY_NOT_ATTESTED.name
+        told = {"doubt": proof.doubt, "aaguid": str(columns["aaguid"]), "format": columns["attestation"]}
+        record("enrolment_refused", client=client, person=who, device=device.uuid, reason=why, **told)
+        raise Refused(Reason.KEY_NOT_ATTESTED)
 
 
 def drop_if_refused(ceremony: SignIn) -> None:

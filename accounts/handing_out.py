@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import enrolment, policy
+from accounts import enrolment, policy, rules
 from accounts.models import User
 from audit.events import record
 from devices import kinds
@@ -20,6 +20,7 @@ def hand_out(device: Device, person: User, client: Client, now: datetime, *, act
     or the person is disabled."""
     if not person.is_active:
         raise Refused(Reason.WRONG_STATE)
+    enrolment.refuse_kind(device.kind, rules.of(person.pk))
     with transaction.atomic():
         Device.objects.select_for_update().get(pk=device.pk)  # before the person's, as in every transaction
         enrolment.make_room(person)

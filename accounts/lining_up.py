@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from accounts import answering, enrolment
+from accounts import answering, enrolment, rules
 from accounts.models import SignIn, User
 from accounts.signin import Passed
 from audit.events import record
@@ -91,12 +91,14 @@ def _claim(
     wanted = given.get("kind")
     if wanted not in (None, *WITH_SERIAL) or wanted in settings.KINDS_OFF or given.keys() - {"kind", "serial", "name"}:
         raise Refused(Reason.MALFORMED)
+    asked = rules.of(user.pk)
+    if wanted:
+        enrolment.refuse_kind(wanted, asked)
     name, serial = enrolment.clean_name(given.get("name", "")), given["serial"].strip().upper()
     limits.hit("claim-by-serial", str(user.uuid), CLAIMS, CLAIMS_WITHIN, now)
     of_kind = {"kind": wanted} if wanted else {}
-    found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(
-        kind__in=settings.KINDS_OFF
-    )
+    off = settings.KINDS_OFF | {kind for kind in WITH_SERIAL if asked.against_kind(kind)}
+    found = Device.objects.filter(serial=serial, state=State.IN_STOCK, user=None, **of_kind).exclude(kind__in=off)
     row = found.first() if serial else None
     claimed = row and Device.claim_in_stock(row.uuid, now)
     if row is None or claimed is None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import policy
+from accounts import policy, rules
 from accounts.enrolment import clean_name
 from accounts.models import User
 from audit.events import record
@@ -20,13 +20,13 @@ from mfa_site.proof import STEP_UP, Needed
 
 def listed(user: User) -> list[Device]:
     """The person's devices that are theirs to see: all but removed ones and enrolments not confirmed."""
-    shown = Device.ever_of(user.pk).exclude(state=State.RETIRED)
+    shown = rules.devices(Device.ever_of(user.pk).exclude(state=State.RETIRED))
     return list(shown.order_by("created_at", "id"))
 
 
 def one(user: User, uuid: UUID) -> Device:
     """The person's device; Refused NOT_FOUND for any other."""
-    device: Device | None = Device.objects.select_related("user").filter(user=user, uuid=uuid).first()
+    device: Device | None = rules.devices(Device.objects.all()).select_related("user").filter(user=user, uuid=uuid).first()
     if device is None or device.state == State.RETIRED or device.is_pending:
         raise Refused(Reason.NOT_FOUND)
     return device
@@ -39,16 +39,17 @@ def owner(device: Device) -> UUID | None:
 
 def is_last(device: Device) -> bool:
     """Whether the person would be left with no device to sign in with; codes only stand in for one."""
-    return not (kinds.module(device.kind).STANDS_IN or _that_sign_in(Device.of(device.user_id or 0), but=device))
+    return not (kinds.module(device.kind).STANDS_IN or _that_sign_in(rules.in_use(device.user_id or 0), but=device))
 
 
 def that_sign_in(user: User) -> list[Device]:
     """The person's devices that can answer, without what only stands in for one."""
-    return _that_sign_in(Device.of(user.pk))
+    return _that_sign_in(rules.in_use(user.pk))
 
 
 def _that_sign_in(in_use: Iterable[Device], but: Device | None = None) -> list[Device]:
-    return [row for row in in_use if row != but and not row.is_disabled and not kinds.module(row.kind).STANDS_IN]
+    sign_in = (row for row in in_use if row != but and not row.is_disabled and not kinds.module(row.kind).STANDS_IN)
+    return [row for row in sign_in if not rules.blocked(row)]
 
 
 def needed_to_lose(device: Device) -> Needed:
@@ -95,7 +96,7 @@ def remove(device: Device, client: Client, now: datetime) -> None:
     The rows of the person's devices are locked, so that two at once cannot remove the last two.
     """
     with transaction.atomic():
-        in_use = list(Device.of(device.user_id or 0).select_for_update())
+        in_use = list(rules.in_use(device.user_id or 0).select_for_update())
         if not kinds.module(device.kind).STANDS_IN and not _that_sign_in(in_use, but=device):
             raise Refused(Reason.LAST_DEVICE)
         # Hardware goes back to those who hand it out, unless it is lost; it can be claimed again by whoever holds it.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 
+from accounts import rules
 from accounts.models import BrowserSession, User
 from devices import kinds
 from devices.kinds import Facts
@@ -18,18 +19,23 @@ TEMPORARY_MAX_AGE = 1800  # seconds: a code that opens once cannot be confirmed 
 WEAK = ACR[0]  # codes by e-mail and of an administrator
 
 
-def strength(methods: Iterable[str], facts: Facts) -> tuple[list[str], str]:
+def strength(methods: Iterable[str], facts: Facts, limited: bool = False) -> tuple[list[str], str]:
     """`amr` (RFC 8176) and `acr` of a sign-in in which these methods and a device with these facts passed.
 
-    `mfa` is said only where the device counts as a second factor.
+    `mfa` is said only where the device counts as a second factor. `limited`: the person's policy asks for more, so that it
+    opens only what adding a device takes.
     """
-    return [*methods, *facts.amr, *(["mfa"] if facts.acr != WEAK else [])], facts.acr
+    acr = WEAK if limited else facts.acr
+    return [*methods, *facts.amr, *(["mfa"] if acr != WEAK else [])], acr
 
 
 def needed_to_enrol(user: User, proof: RequestProof) -> Needed:
-    """What adding a device needs: a fresh proof, and a strong one but for who has a temporary code or nothing stronger."""
+    """What adding a device needs: a fresh proof, and a strong one but for who has a temporary code, a recovery code where the
+    policy asks for more, or nothing stronger."""
     if "tmp" in proof.amr:
         return {"max_age": TEMPORARY_MAX_AGE}
+    if "rc" in proof.amr:
+        return {"max_age": STEP_UP_MAX_AGE}
     if proof.acr == WEAK and not has_strong(user):
         return {"max_age": STEP_UP_MAX_AGE}
     return STEP_UP
@@ -49,8 +55,14 @@ def has_strong(user: User) -> bool:
 
 
 def strong_of(devices: Iterable[Device]) -> list[Device]:
-    """Those whose answers can be worth more than the weakest, unless they are switched off; one may rest just now."""
-    return [row for row in devices if is_strong(row) and not row.is_disabled]
+    """Those whose answers can be worth more than the weakest, unless they are switched off or not for the person's policy; one
+    may rest just now."""
+    return [row for row in devices if is_strong(row) and not row.is_disabled and _is_enough(row)]
+
+
+def _is_enough(device: Device) -> bool:
+    asked = rules.of_owner(device)
+    return not asked.against(device) and not asked.is_above(kinds.module(device.kind).ACR)
 
 
 def in_order(devices: Iterable[Device], remembered: str = "") -> list[Device]:

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 
-from accounts import policy
-from accounts.enrolment import clean_name
+from accounts import policy, rules
+from accounts.enrolment import clean_name, refuse_kind
 from accounts.models import User
 from audit.events import record
 from devices.kinds import recovery
@@ -44,8 +44,9 @@ def new_set(user: User, sid: UUID, name: str, client: Client, now: datetime) -> 
     """A set in place of any other, and its codes in clear, this once.
 
     What the old set opened ends, but for the session or family that asks. Of two at the same moment one is Refused
-    WRONG_STATE: nobody has two sets.
+    WRONG_STATE: nobody has two sets. KIND_BLOCKED_BY_POLICY where the person may not have one.
     """
+    refuse_kind(Kind.RECOVERY, rules.of(user.pk))
     row = Device(user=user, kind=Kind.RECOVERY, state=State.ACTIVE, created_at=now, confirmed_at=now)
     row.name = clean_name(name) or str(recovery.TITLE)
     codes = recovery.new_codes()

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
-from accounts import answering, credentials, known_browsers, policy
+from accounts import answering, credentials, known_browsers, policy, rules
 from accounts.models import SignIn, User
 from audit.events import record
 from devices import kinds
@@ -30,13 +30,15 @@ Granted = TypeVar("Granted")
 
 @dataclass(frozen=True)
 class Passed:
-    """Both factors passed: who, with what, and how strong that is."""
+    """Both factors passed: who, with what, and how strong that is. `limited`: a code that stands in for a device, below what
+    the person's policy asks for; it is worth no token, and a session that only adds a device."""
 
     user: User
     device: Device
     amr: list[str]
     acr: str
     sid: UUID
+    limited: bool = False
 
 
 Grant = Callable[[Passed], Granted]
@@ -86,7 +88,7 @@ def by_uuid(uuid: UUID, purpose: SignIn.Purpose, asker: UUID | None, now: dateti
 
 
 def _open(which: Q, now: datetime) -> SignIn:
-    sign_in: SignIn | None = SignIn.objects.select_related("user").filter(which).first()
+    sign_in: SignIn | None = rules.ceremonies().select_related("user").filter(which).first()
     if sign_in is None or not sign_in.is_open(now) or not _person_unchanged(sign_in):
         raise Refused(Reason.SIGN_IN_OVER)
     return sign_in
@@ -107,6 +109,8 @@ def choose(sign_in: SignIn, device: UUID, now: datetime, *, again: bool = True) 
     chosen = Device.objects.select_related("user").filter(uuid=device, user_id=sign_in.user_id).first()
     if chosen is None or not chosen.is_usable(now):
         raise answering.refusal(chosen, now)
+    if by := rules.of_owner(sign_in).against(chosen):
+        raise rules.refusal(chosen, by)
     kept = sign_in.kept if sign_in.device_id == chosen.pk else ""
     ceremony = Ceremony(sign_in.uuid, sign_in.person.uuid, kept, again)
     shown = kinds.module(chosen.kind).challenge(chosen, ceremony, this_site(), now)
@@ -126,11 +130,15 @@ def answer(sign_in: SignIn, device: UUID, given: Any, grant: Grant[Granted], cli
 
 def finish(sign_in: SignIn, device: Device, proof: Proof, grant: Grant[Granted], client: Client, now: datetime) -> Granted:
     """Inside the transaction of a right answer: the ceremony is FINISHED by this caller alone, and the grant made."""
-    facts = kinds.module(device.kind).facts(device, proof)
-    amr, acr = policy.strength(sign_in.methods, facts)
+    kind = kinds.module(device.kind)
+    facts = kind.facts(device, proof)
+    limited = rules.of_owner(sign_in).is_above(facts.acr)
+    if limited and not kind.STANDS_IN:
+        raise rules.refusal(device, "weakest_acr")
+    amr, acr = policy.strength(sign_in.methods, facts, limited)
     if not sign_in.finish(amr, now):
         raise Refused(Reason.SIGN_IN_OVER)
-    passed = Passed(sign_in.person, device, amr, acr, sid=sign_in.started_by or uuid4())
+    passed = Passed(sign_in.person, device, amr, acr, sid=sign_in.started_by or uuid4(), limited=limited)
     granted = grant(passed)
     act = "stepped_up" if sign_in.is_step_up else "signed_in"
     who, sid = passed.user.uuid, passed.sid

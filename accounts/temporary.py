@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from accounts import policy
+from accounts import policy, rules
+from accounts.enrolment import refuse_kind
 from accounts.models import User
 from audit.events import record
 from devices.kinds import temporary
@@ -29,7 +30,7 @@ def issue(
     """A code in place of any other, and it in clear, this once; what the old one opened is ended. The person gets a notice.
 
     `actor`: who issues it. Refused MALFORMED without a reason or out of bounds; WRONG_STATE for a person
-    who is disabled, or where another was issued at the same moment.
+    who is disabled, or where another was issued at the same moment; KIND_BLOCKED_BY_POLICY.
     """
     why = why.strip()
     if not why or len(why) > REASON_LENGTH or not why.isprintable():
@@ -38,6 +39,7 @@ def issue(
         raise Refused(Reason.MALFORMED, detail=f"A code has 1 to {MOST_USES} uses and lives 5 minutes to 7 days.")
     if not person.is_active:
         raise Refused(Reason.WRONG_STATE)
+    refuse_kind(Kind.TEMPORARY, rules.of(person.pk))
     code, columns = temporary.new_code(), {"uses_left": uses, "valid_until": now + life, "created_at": now, "confirmed_at": now}
     row = Device(user=person, kind=Kind.TEMPORARY, name=str(temporary.TITLE), state=State.ACTIVE, **columns)
     temporary.fill(row, {"code": code}, this_site())

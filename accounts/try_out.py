@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts import answering, signin
+from accounts import answering, rules, signin
 from accounts.models import SignIn, User
 from accounts.own_devices import owner
 from audit.events import record
@@ -20,13 +20,14 @@ from mfa_site.errors import Reason, Refused
 
 def is_possible(device: Device, now: datetime) -> bool:
     """Whether the device can be tried out now; a code that stands in for a device would only be used up by it."""
-    return device.is_usable(now) and not kinds.module(device.kind).STANDS_IN
+    return device.is_usable(now) and not rules.blocked(device) and not kinds.module(device.kind).STANDS_IN
 
 
 def begin(user: User, device: Device, sid: UUID, client: Client, now: datetime) -> SignIn:
     """A test waits for an answer of this device, given by this session; Refused where the device cannot answer."""
     if not is_possible(device, now):
-        raise answering.refusal(device, now)
+        by = rules.blocked(device)
+        raise rules.refusal(device, by) if by else answering.refusal(device, now)
     return SignIn.begin(SignIn.Purpose.TEST, user, client, now, device=device, started_by=sid)
 
 

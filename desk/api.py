@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import handing_out, lining_up, temporary
+from accounts import handing_out, lining_up, rules, temporary
 from accounts.api import shapes
 from accounts.models import User
 from accounts.models.user import normalised
@@ -84,7 +84,7 @@ def devices_of(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 def listed(found: QuerySet[Device]) -> HttpResponse:
     """The newest of these, enrolments that are not confirmed left out."""
-    rows = found.exclude(state=State.ASSIGNED, serial="").select_related("user").order_by("-id")
+    rows = rules.devices(found.exclude(state=State.ASSIGNED, serial="")).select_related("user").order_by("-id")
     return api.answer({"devices": [shape(row) for row in rows[:MOST]]})
 
 

@@ -125,12 +125,12 @@ def test_lining_up_and_claiming_a_token() -> None:
     person = make_person("hotp")
     bearer, held = Api(Api().sign_in(person, "hotp")["access_token"]), person.held["hotp"]
     body = {"answers": held.two(presses=50)}
-    with statements(10) as captured:
+    with statements(11) as captured:
         assert bearer.post(f"devices/{held.device.uuid}/resync", body).status_code == 200
     assert commits(captured) == 2
     token = make_token("hotp")
     claim = {"kind": "hotp", "serial": token.device.serial, "answers": token.two()}
-    with statements(15) as captured:
+    with statements(17) as captured:
         assert bearer.post("devices", claim).status_code == 201
     assert commits(captured) == 3 - CACHED, "the limit, the claim, and everything that follows"
 
@@ -138,7 +138,7 @@ def test_lining_up_and_claiming_a_token() -> None:
 def test_a_new_set_of_recovery_codes() -> None:
     person = make_person("totp", "recovery")
     bearer = Api(Api().sign_in(person)["access_token"])
-    with statements(14) as captured:
+    with statements(15) as captured:
         assert bearer.post("recovery-codes").status_code == 201
     assert commits(captured) == 1
 
@@ -216,7 +216,7 @@ def test_a_page_with_a_session_reads_it_once() -> None:
     person, api = make_person("totp"), Api()
     api.take_csrf()
     api.sign_in(person, grant="session")
-    with statements(1):
+    with statements(2):
         assert api.client.get("/account/devices/add/").status_code == 200
     with statements(2):
         assert api.client.get("/account/devices/").status_code == 200
@@ -270,13 +270,13 @@ def test_a_dead_cookie_costs_two_statements() -> None:
 def test_enrolling_and_removing() -> None:
     person = make_person("totp")
     bearer = Api(Api().sign_in(person)["access_token"])
-    with statements(13):
+    with statements(14):
         shown = bearer.post("devices", {"kind": "totp"}).json()
     from devices.kinds import totp
     from devices.models import Device
 
     row = Device.objects.get(uuid=shown["device"]["uuid"])
-    with statements(22):
+    with statements(23):
         body = {"answer": totp.code_now(row, row.created_at)}
         assert bearer.post(f"devices/{row.uuid}/confirm", body).status_code == 200
     with statements(13):

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from devices import senders
 from devices.senders import MaybeSent, NotSent, http, mail
-from mfa_site import env
+from mfa_site import env, env_gateways
 from tests.gateway import Gateway, running
 from tests.post_office import PostOffice, post_office
 
@@ -307,7 +307,7 @@ def test_a_mail_server_that_falls_silent_may_have_taken_it(settings: Any) -> Non
 )
 def test_a_gateway_of_the_settings(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_URL", url)
-    assert env.sms("") == url
+    assert env_gateways.sms("") == url
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_a_gateway_of_the_settings(monkeypatch: pytest.MonkeyPatch, url: str) ->
 def test_a_gateway_that_is_none_stops_the_start_without_its_secret(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_URL", url)
     with pytest.raises(ImproperlyConfigured) as caught:
-        env.sms("")
+        env_gateways.sms("")
     assert "SMS_URL" in str(caught.value) and "secret" not in str(caught.value)
 
 
@@ -342,12 +342,12 @@ def test_a_number_of_the_settings_is_one(monkeypatch: pytest.MonkeyPatch, value:
 @pytest.mark.parametrize(("value", "countries"), [("", set()), ("de, AT", {"DE", "AT"})])
 def test_countries_of_the_settings(monkeypatch: pytest.MonkeyPatch, value: str, countries: set[str]) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", value)
-    assert env.sms_countries() == countries
+    assert env_gateways.sms_countries() == countries
 
 
 @pytest.mark.parametrize("value", ["UK", "DE;AT", "Germany", "+49", "001"])
 def test_what_is_no_country_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", f"DE,{value}")
     with pytest.raises(ImproperlyConfigured) as caught:
-        env.sms_countries()
+        env_gateways.sms_countries()
     assert value.upper() in str(caught.value)

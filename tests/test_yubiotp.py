@@ -17,7 +17,7 @@ from yubico_client.yubico_exceptions import StatusCodeError
 from devices import yubico, yubico_server
 from devices.kinds import yubiotp
 from devices.models import Device
-from mfa_site import env
+from mfa_site import env_gateways
 from mfa_site.errors import Reason, Refused
 from tests.authenticators import YubiKey
 from tests.conftest import Api, Person, code_of, make_person
@@ -297,14 +297,14 @@ def test_half_a_setting_stops_the_start_without_its_secret(monkeypatch: pytest.M
     for name, value in {**GOOD, **wrong}.items():
         monkeypatch.setenv(f"MFA_SITE_{name}", value)
     with pytest.raises(ImproperlyConfigured) as caught:
-        env.yubico()
+        env_gateways.yubico()
     assert "YUBICO" in str(caught.value) and GOOD["YUBICO_KEY"] not in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_whole_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in GOOD.items():
         monkeypatch.setenv(f"MFA_SITE_{name}", value)
-    assert env.yubico() == (GOOD["YUBICO_URL"], "42", b"k" * 20)
+    assert env_gateways.yubico() == (GOOD["YUBICO_URL"], "42", b"k" * 20)
 
 
 def test_modhex_is_hexadecimal_in_other_letters() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from accounts import rules
 from accounts.models import SignIn, User
 from devices.addresses import masked
 from devices.models import Device, Kind
@@ -41,7 +42,7 @@ def device(row: Device, now: datetime) -> dict[str, Any]:
         "name": row.name,
         "state": row.state,
         "serial": row.serial or None,
-        "usable": row.is_usable(now),
+        "usable": row.is_usable(now) and not rules.blocked(row),
         "last_used_at": moment(row.last_used_at),
         "created_at": moment(row.created_at),
         "transports": row.transports if key else None,
@@ -59,7 +60,9 @@ def device_before_sign_in(row: Device, now: datetime) -> dict[str, Any]:
 def ceremony(sign_in: SignIn, handle: str, now: datetime) -> dict[str, Any]:
     """A sign-in or step-up that was just begun, with the devices that may be used now."""
     waiting = sign_in.state == SignIn.State.WAITING
-    usable = [row for row in Device.of(sign_in.user_id or 0) if row.is_usable(now)] if waiting else []
+    usable = (
+        [row for row in rules.in_use(sign_in.user_id or 0) if row.is_usable(now) and not rules.blocked(row)] if waiting else []
+    )
     return {
         "sign_in": handle,
         "state": sign_in.state,

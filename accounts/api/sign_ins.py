@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import enrolment, known_browsers, lining_up, signin
+from accounts import enrolment, known_browsers, lining_up, rules, signin
 from accounts.api import shapes
 from accounts.models import BrowserSession
 from accounts.sessions import session_of
@@ -120,7 +120,9 @@ def renewing(request: HttpRequest, kind: str | None, caller: Client, now: dateti
 
 
 def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
-    """A new refresh family and its first pair of tokens."""
+    """A new refresh family and its first pair of tokens; Refused BLOCKED_BY_POLICY where the sign-in is below the policy, for
+    whoever is shown a token may not ask how strong it is."""
+    refuse_limited(passed)
     user = passed.user
     pair = refresh.start(
         sid=passed.sid,
@@ -133,6 +135,12 @@ def pair_for(passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
         now=now,
     )
     return pair.as_json(now)
+
+
+def refuse_limited(passed: Passed) -> None:
+    """A code that only adds a device does so in a session."""
+    if passed.limited:
+        raise rules.refusal(passed.device, "weakest_acr")
 
 
 def session_for(request: HttpRequest, passed: Passed, caller: Client, now: datetime) -> dict[str, Any]:
@@ -155,6 +163,7 @@ def renewed_session(request: HttpRequest, passed: Passed, now: datetime) -> dict
 
 def renewed_pair(passed: Passed, now: datetime) -> dict[str, Any]:
     """A new pair of the same family; Refused SIGN_IN_OVER if it ended meanwhile."""
+    refuse_limited(passed)
     pair = refresh.step_up(passed.sid, device=passed.device.uuid, amr=passed.amr, acr=passed.acr, now=now)
     if pair is None:
         raise Refused(Reason.SIGN_IN_OVER)

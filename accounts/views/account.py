@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import activity, enrolment, lining_up, own_devices, recovery, try_out
+from accounts import activity, enrolment, lining_up, own_devices, recovery, rules, try_out
 from accounts.api.own import may_enrol, person
 from accounts.forms import NameForm, TwoCodesForm
 from accounts.sessions import session_of
@@ -90,6 +90,7 @@ def device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     context |= {"is_over": row.is_over(now), "is_early": row.valid_from is not None and row.valid_from > now}
     context |= {
         "is_off": row.kind in settings.KINDS_OFF,
+        "is_blocked": bool(rules.blocked(row)),
         "can_be_tested": try_out.is_possible(row, now),
         "codes": row.kind == Kind.RECOVERY and recovery.current(person(request)),
     }
@@ -146,7 +147,7 @@ def signed_out(request: HttpRequest, why: str) -> HttpResponse:
 def add_choice(request: HttpRequest) -> HttpResponse:
     """Which kind of device?"""
     may_enrol(request)
-    return render(request, "accounts/add_device.html", {"rows": kinds_to_add()})
+    return render(request, "accounts/add_device.html", {"rows": kinds_to_add(person(request))})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -155,7 +156,7 @@ def add_choice(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest, kind: str) -> HttpResponse:
     """Scan or touch, then confirm."""
     may_enrol(request)
-    if kind not in dict(kinds_to_add()):
+    if kind not in dict(kinds_to_add(person(request))):
         raise Refused(Reason.NOT_FOUND)
     user, sid, now, caller = person(request), check(request).sid, timezone.now(), client(request)
 
@@ -180,7 +181,7 @@ def add(request: HttpRequest, kind: str) -> HttpResponse:
     except Refused as refused:
         if refused.reason not in (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.TOO_MANY_ATTEMPTS):
             raise
-        context = {"rows": kinds_to_add(), "error": sentence(refused)}
+        context = {"rows": kinds_to_add(user), "error": sentence(refused)}
         return render(request, "accounts/add_device.html", context, status=refused.reason.status)
 
 

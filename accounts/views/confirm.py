@@ -11,13 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts import policy, step_up
+from accounts import policy, rules, step_up
 from accounts.api.own import person
 from accounts.models import SignIn
 from accounts.sessions import session_of
 from accounts.signin import Passed
 from accounts.views.frame import has_typed, safe_next, say
-from devices.models import Device
 from mfa_site.client import client
 from mfa_site.errors import Refused
 from mfa_site.proof import ACR, STEP_UP, Needed, check, proof_of
@@ -46,7 +45,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 def can_do_better(request: HttpRequest) -> bool:
     """Whether a device or a recovery code of the person is worth more than the code that they signed in with."""
-    return bool(policy.strong_of(Device.of(person(request).pk)))
+    return bool(policy.strong_of(rules.in_use(person(request).pk)))
 
 
 def nothing_stronger(request: HttpRequest) -> HttpResponse:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 
+from accounts import rules
 from accounts.enrolment import Begun
 from accounts.forms import answer_form, asking_form
+from accounts.models import User
 from accounts.views.answer import TWO_CODES, retry_after
 from accounts.views.frame import first_error
 from accounts.words import sentence
@@ -18,9 +20,11 @@ from mfa_site.site import this_site
 LOST = (Reason.SIGN_IN_OVER, Reason.WRONG_STATE, Reason.NOT_FOUND, Reason.STEP_UP_NEEDED, Reason.NOT_SIGNED_IN)
 
 
-def kinds_to_add() -> list[tuple[str, KindModule]]:
-    """The kinds that a person can enrol alone, strongest first; what stands in for a device has pages of its own."""
-    return kinds.offered(this_site())
+def kinds_to_add(user: User) -> list[tuple[str, KindModule]]:
+    """The kinds that the person can enrol alone, strongest first, and that the policy lets him use; what stands in for a device
+    has pages of its own."""
+    asked = rules.of(user.pk)
+    return [(name, kind) for name, kind in kinds.offered(this_site()) if not asked.against_kind(name)]
 
 
 def enrol_page(

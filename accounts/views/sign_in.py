@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import answering, enrolment, known_browsers, policy, signin
+from accounts import answering, enrolment, known_browsers, policy, rules, signin
 from accounts.forms import SignInForm
 from accounts.models import SignIn
 from accounts.sessions import session_of
@@ -109,7 +109,7 @@ def second_step(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
 def usable_devices(request: HttpRequest, sign_in: SignIn) -> list[Device]:
     """The devices that may answer now, in the order in which to offer them."""
     now = timezone.now()
-    rows = list(Device.of(sign_in.person.pk))
+    rows = [row for row in rules.in_use(sign_in.person.pk) if not rules.blocked(row)]
     if sign_in.is_step_up:
         rows = policy.strong_of(rows) or rows  # with a weaker one the same page would ask again
     return policy.in_order([row for row in rows if row.is_usable(now)], request.COOKIES.get(HINT_COOKIE, ""))
@@ -127,9 +127,19 @@ def methods_page(
 ) -> HttpResponse:
     """The list, with what went wrong before it; `told`: the device that the error is about."""
     rows = [(row, kinds.module(row.kind)) for row in usable_devices(request, sign_in)]
-    resting = [row for row in Device.of(sign_in.person.pk) if row.is_paused(timezone.now())]
+    others = list(rules.in_use(sign_in.person.pk))
+    blocked = [row for row in others if rules.blocked(row)]
+    resting = [row for row in others if row.is_paused(timezone.now()) and row not in blocked]
     again = confirm.again(sign_in.next) if sign_in.is_step_up else reverse("sign-in")
-    context = {"sign_in": sign_in, "rows": rows, "resting": resting, "error": error, "told": told, "again": again}
+    context = {
+        "sign_in": sign_in,
+        "rows": rows,
+        "resting": resting,
+        "blocked": blocked,
+        "error": error,
+        "told": told,
+        "again": again,
+    }
     return render(request, "accounts/methods.html", context, status=status)
 
 
@@ -186,14 +196,14 @@ def enrol_choice(request: HttpRequest, sign_in: SignIn) -> HttpResponse:
     """The first device of a new account: which kind?"""
     if sign_in.state != SignIn.State.ENROLLING:
         raise Refused(Reason.WRONG_STATE)
-    return render(request, "accounts/first_device.html", {"sign_in": sign_in, "rows": kinds_to_add()})
+    return render(request, "accounts/first_device.html", {"sign_in": sign_in, "rows": kinds_to_add(sign_in.person)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @ceremony_page
 def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     """The first device of a new account: scan or touch, confirm, signed in."""
-    if kind not in dict(kinds_to_add()):
+    if kind not in dict(kinds_to_add(sign_in.person)):
         raise Refused(Reason.NOT_FOUND)
     now, caller = timezone.now(), client(request)
 
@@ -217,5 +227,5 @@ def enrol(request: HttpRequest, sign_in: SignIn, kind: str) -> HttpResponse:
     except Refused as refused:
         if refused.reason is not Reason.TOO_MANY_ATTEMPTS:
             raise
-        context = {"sign_in": sign_in, "rows": kinds_to_add(), "error": sentence(refused)}
+        context = {"sign_in": sign_in, "rows": kinds_to_add(sign_in.person), "error": sentence(refused)}
         return render(request, "accounts/first_device.html", context, status=refused.reason.status)

@@ -38,13 +38,14 @@ from mfa_site.site import Site
 
 @dataclass(frozen=True)
 class Ceremony:
-    """For what an answer is wanted: the SignIn's uuid, whose it is, what it keeps for this very device, and whether the
-    person asks for another code than the one that is on its way."""
+    """For what an answer is wanted: the SignIn's uuid, whose it is, what it keeps for this very device, whether the person asks
+    for another code than the one that is on its way, and whether a new key has to prove what it is."""
 
     uuid: UUID
     person: UUID
     kept: str = ""
     again: bool = False
+    attestation: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Proof:
     drift: int | None = None
     backup_state: bool | None = None
     code: int | None = None  # the row of a recovery code
+    doubt: str = ""  # why the attestation of a new key proves nothing
     clock: int | None = None  # seconds: how long ago a code's time had ended (negative), or until it was to begin
     columns: dict[str, Any] = field(default_factory=dict)
 

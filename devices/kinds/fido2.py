@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from fido2 import cbor
 from fido2.webauthn import AttestationObject, AuthenticatorData
 
-from devices import aaguids, webauthn
+from devices import aaguids, attestation, webauthn
 from devices.kinds import Ceremony, Facts, Proof, Shown, never, no_resync, spend_counter
 from devices.models import Device, Kind
 from mfa_site.errors import Reason, Refused
@@ -42,6 +42,7 @@ AFTERWARDS = ""
 TIMEOUT_MS = 120_000  # the browser's; the challenge itself lives as long as the sign-in
 CREDENTIAL_ID_BYTES = range(16, 1024)  # WebAuthn 4 and 7.1 step 25
 MAX_KEYS = 64  # as many as are ever listed for exclusion
+ATTESTED = " attested"  # behind a kept challenge: the key was asked to prove what it is
 FORMAT = re.compile(r"\A[!-~]{1,32}\Z")  # WebAuthn 8.1
 TRANSPORT = re.compile(r"\A[a-z0-9-]{1,20}\Z")
 FLAG = webauthn.FLAG
@@ -57,7 +58,8 @@ def fill(device: Device, given: dict[str, str], site: Site) -> None:
 
 
 def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
-    """Creation options for this person, who must not register a key twice; the challenge is kept."""
+    """Creation options for this person, who must not register a key twice; the challenge is kept, and whether the key was asked
+    to prove what it is."""
     person: Any = device.user
     registered = Device.objects.filter(~Q(credential_id=None), user=person, kind=Kind.FIDO2).order_by("-id")[:MAX_KEYS]
     wanted = _challenge()
@@ -77,9 +79,9 @@ def begin(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Show
             "requireResidentKey": False,
             "userVerification": site.user_verification,
         },
-        "attestation": "none",
+        "attestation": "direct" if ceremony.attestation else "none",
     }
-    return Shown({"public_key": options}, wanted)
+    return Shown({"public_key": options}, wanted + (ATTESTED if ceremony.attestation else ""))
 
 
 def challenge(device: Device, ceremony: Ceremony, site: Site, now: datetime) -> Shown:
@@ -124,22 +126,23 @@ def verify(device: Device, answer: dict[str, Any], kept: str, site: Site, now: d
 def confirm(device: Device, answer: dict[str, Any], kept: str, site: Site, now: datetime) -> Proof:
     """The registration's proof carries the credential as columns of the device.
 
-    The attestation statement is kept from judgement: we ask for none, and no policy asks for more.
+    The attestation statement is judged where it was asked for, and whether what it proves is enough is the policy's to say.
     """
     response, credential_id = webauthn.credential_of(answer)
     client_data, encoded = webauthn.bytes_of(response, "clientDataJSON"), webauthn.bytes_of(response, "attestationObject")
-    webauthn.check_client_data(client_data, "webauthn.create", kept, site)
-    attestation = webauthn.parsed(lambda: AttestationObject(encoded))
-    data = attestation.auth_data
+    webauthn.check_client_data(client_data, "webauthn.create", kept.removesuffix(ATTESTED), site)
+    said = webauthn.parsed(lambda: AttestationObject(encoded))
+    data = said.auth_data
     webauthn.check_authenticator_data(data, site.rp_id, site)
     credential = data.credential_data
     if credential is None or credential.credential_id != credential_id or len(credential_id) not in CREDENTIAL_ID_BYTES:
         raise Refused(Reason.CREDENTIAL_ID)
-    if not isinstance(attestation.fmt, str) or not FORMAT.match(attestation.fmt):
+    if not isinstance(said.fmt, str) or not FORMAT.match(said.fmt):
         raise Refused(Reason.ASSERTION_UNREADABLE)
     webauthn.check_public_key(credential.public_key)
     if Device.objects.filter(credential_id=credential_id).exists():
         raise Refused(Reason.CREDENTIAL_TAKEN)
+    proven = attestation.judge(said, sha256(client_data).digest(), now) if kept.endswith(ATTESTED) else attestation.NOT_ASKED
     columns = {
         "credential_id": credential_id,
         "public_key": cbor.encode(dict(credential.public_key)),
@@ -148,9 +151,10 @@ def confirm(device: Device, answer: dict[str, Any], kept: str, site: Site, now: 
         "rp_id": site.rp_id,
         "backup_eligible": bool(data.flags & FLAG.BE),
         "backup_state": bool(data.flags & FLAG.BS),
-        "attestation": attestation.fmt,
+        "attestation": said.fmt,
+        "attested": proven.attested,
     }
-    return Proof(counter=data.counter, user_verified=bool(data.flags & FLAG.UV), columns=columns)
+    return Proof(counter=data.counter, user_verified=bool(data.flags & FLAG.UV), doubt=proven.doubt, columns=columns)
 
 
 def facts(device: Device, proof: Proof) -> Facts:

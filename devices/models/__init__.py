@@ -2,7 +2,7 @@
 
 from devices.models.acts import DISABLE_AT, HOLD, IN_USE, PAUSE_AT, PENDING, uuid_parameter
 from devices.models.device import UNCONFIRMED_LIFE, Device, forget_pending, lock_pending
-from devices.models.kind import OATH, SENT, WITH_SERIAL, Kind
+from devices.models.kind import OATH, SENT, WITH_SERIAL, Attested, Kind
 from devices.models.recovery_code import RecoveryCode
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SENT",
     "UNCONFIRMED_LIFE",
     "WITH_SERIAL",
+    "Attested",
     "Device",
     "Kind",
     "RecoveryCode",

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from devices.lifecycle import State
 from devices.models.acts import DISABLE_AT, IN_USE, PENDING, Acts
-from devices.models.kind import SENT, Kind
+from devices.models.kind import SENT, Attested, Kind
 from devices.models.recovery_code import RecoveryCode
 from mfa_site import keyring
 from mfa_site.fields import MacField, SealedField
@@ -67,6 +67,7 @@ class Device(Acts):
     backup_eligible = models.BooleanField(default=False)
     backup_state = models.BooleanField(default=False)
     attestation = models.CharField(max_length=32, blank=True)
+    attested = models.CharField(max_length=10, choices=Attested, blank=True)  # what its attestation proved; blank: nothing
 
     created_at = models.DateTimeField(default=timezone.now)
     suspended_until = models.DateTimeField(null=True)  # comes back by itself then; without it somebody resumes it

@@ -16,6 +16,13 @@ class Kind(models.TextChoices):
     TEMPORARY = "temporary", "Temporary code"
 
 
+class Attested(models.TextChoices):
+    """What a security key's attestation proved when it was added (`devices.attestation`)."""
+
+    MODEL = "model", "Of the model that it says"
+    CERTIFIED = "certified", "Of a certified model or a trusted maker"
+
+
 OATH = (Kind.TOTP, Kind.HOTP)  # codes that follow from a seed and a moving factor of the device's own
 SENT = (Kind.SMS, Kind.EMAIL)  # codes that we send
 WITH_SERIAL = (*OATH, Kind.YUBIOTP)  # hardware that comes in boxes, with a seed file
