@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts import rules
 from devices.kinds import Proof
 from devices.lifecycle import State
 from devices.models import Device
@@ -50,6 +51,12 @@ SENTENCES = {
     Reason.UNAVAILABLE: _("That cannot be checked now, and nothing was counted. Try again in a moment, or use another way."),
     Reason.TOO_MANY_ATTEMPTS: _("Too many tries. Wait a few minutes and try again."),
     Reason.DEVICE_NOT_USABLE: _("“%(device)s” cannot be used now. Use another way, or ask your administrator."),
+    Reason.KIND_BLOCKED_BY_POLICY: _("The policy does not allow devices of this kind: %(kind)s."),
+    Reason.KEY_NOT_ATTESTED: _(
+        "Your organisation accepts only keys of certain models, and this one did not prove to be one of them. Allow the browser to "
+        "show the site the make of the key if it asks, or use another key."
+    ),
+    Reason.STRANDED: _("You would have no device left to sign in with. Add one that this policy accepts first."),
     Reason.NO_CHALLENGE: TOO_LATE,
     Reason.ASSERTION_CHALLENGE: TOO_LATE,
     Reason.CREDENTIAL_UNKNOWN: _("That was another key than the one chosen here. Use another way if you want to use it."),
@@ -73,6 +80,8 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.CODE_LENGTH:
         entered = ngettext("You entered %(given)d digit.", "You entered %(given)d digits.", facts["given"])
         return gettext("The code has %(digits)d digits.") % facts + " " + entered % facts
+    if refused.reason is Reason.BLOCKED_BY_POLICY:
+        return blocked_by_policy(facts)
     if refused.reason is Reason.CODE_WRONG and facts.get("touch"):
         return gettext("That is not a code of “%(device)s”. Touch it again.") % facts
     if refused.reason is Reason.CODE_WRONG and not facts.get("seconds"):
@@ -94,6 +103,15 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "until" in refused.facts:
         return too_many(refused.retry_after or 1, **refused.facts)
     return str(SENTENCES.get(refused.reason, OTHERWISE)) % facts
+
+
+def blocked_by_policy(facts: dict[str, Any]) -> str:
+    """That the policy does not accept a device, and which of the person's it does accept."""
+    said = gettext("Your organisation does not accept “%(device)s” for you any more: it is blocked by policy.") % facts
+    if not facts.get("would_do"):
+        return said + " " + gettext("Ask your administrator for a temporary code, and add another device with it.")
+    names = ", ".join(f"“{name}”" for name in facts["would_do"])
+    return said + " " + gettext("Use %(names)s.") % {"names": names}
 
 
 def out_of_sync(facts: dict[str, Any]) -> str:
@@ -120,6 +138,8 @@ def state(device: Device, now: datetime) -> str:
         return gettext("Switched off")
     if device.kind in settings.KINDS_OFF:
         return gettext("Not in use here")
+    if getattr(device, "ruled", None) and rules.blocked(device):  # read with the row; one that was not would cost a statement
+        return gettext("Blocked by policy")
     if device.is_over(now) or device.uses_left == 0:
         return gettext("Its time is over")
     if device.valid_from and device.valid_from > now:

@@ -34,6 +34,7 @@ class Reason(enum.Enum):
     KIND_BLOCKED_BY_POLICY = 409, "device_not_usable"
     KEY_NOT_ATTESTED = 409, "device_not_usable"
     LAST_DEVICE = 409, "last_device"
+    STRANDED = 409, "last_device"
     WRONG_STATE = 409, "wrong_state"
     TOO_MANY_DEVICES = 409, "wrong_state"
     NO_CHALLENGE = 409, "no_challenge"

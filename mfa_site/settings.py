@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from mfa_site import env, env_gateways, keyring, logs
+from mfa_site import env, keyring, logs, servers
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
@@ -48,10 +48,10 @@ if USER_VERIFICATION not in ("discouraged", "required"):
 TEMPORARY_ACR = env.text("TEMPORARY_ACR", "aal1")
 if TEMPORARY_ACR not in ("aal1", "aal2"):
     raise ImproperlyConfigured(f"MFA_SITE_TEMPORARY_ACR is {TEMPORARY_ACR!r}; it can be aal1 or aal2.")
-ATTESTATION_ANCHORS, FIDO_METADATA_ROOT = env_gateways.pem("ATTESTATION_ANCHORS"), env_gateways.pem("FIDO_METADATA_ROOT")
+ATTESTATION_ANCHORS, FIDO_METADATA_ROOT = servers.pem("ATTESTATION_ANCHORS"), servers.pem("FIDO_METADATA_ROOT")
 FIDO_METADATA = env.text("FIDO_METADATA")
 FIDO_METADATA_URL = env.text("FIDO_METADATA_URL", "https://mds3.fidoalliance.org/")
-YUBICO_URL, YUBICO_ID, YUBICO_KEY = env_gateways.yubico()
+YUBICO_URL, YUBICO_ID, YUBICO_KEY = servers.yubico()
 
 if env.text("TRUSTED_PROXIES", "0") not in map(str, range(10)):
     raise ImproperlyConfigured("MFA_SITE_TRUSTED_PROXIES is a number of hops, 0 for none, 9 at most.")
@@ -115,15 +115,15 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 _email_url = env.text("EMAIL_URL", "console:" if DEVELOPMENT else "")
 HAS_MAIL = bool(_email_url)
 if HAS_MAIL:
-    globals().update(env_gateways.email(_email_url))
+    globals().update(servers.email(_email_url))
 
-SMS_URL = env_gateways.sms("console:" if DEVELOPMENT else "")
+SMS_URL = servers.sms("console:" if DEVELOPMENT else "")
 SMS_PER_DAY, SMS_PER_COUNTRY = env.number("SMS_PER_DAY", 1000), env.number("SMS_PER_COUNTRY", 500)
-SMS_COUNTRIES = env_gateways.sms_countries()
+SMS_COUNTRIES = servers.sms_countries()
 _kinds_on = {"sms": bool(SMS_URL), "email": env.flag("EMAIL_CODES") and HAS_MAIL}
 KINDS_OFF = frozenset(kind for kind, is_on in _kinds_on.items() if not is_on)
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default"]}}
-DEFAULT_FROM_EMAIL = env_gateways.email_from(_base.hostname or "")
+DEFAULT_FROM_EMAIL = servers.email_from(_base.hostname or "")
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.credentials.OwnPasswords"]

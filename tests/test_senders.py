@@ -15,18 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from devices import senders
 from devices.senders import MaybeSent, NotSent, http, mail
-from mfa_site import env, env_gateways
-from tests.gateway import Gateway, running
+from mfa_site import env, servers
+from tests.gateway import Gateway
 from tests.post_office import PostOffice, post_office
 
 TEXT = "123456 is your code.\n\n@localhost #123456"
-
-
-@pytest.fixture
-def gateway(settings: Any) -> Iterator[Gateway]:
-    with running() as state:
-        settings.SMS_URL = state.url
-        yield state
 
 
 def test_json_with_a_token(gateway: Gateway) -> None:
@@ -307,7 +300,7 @@ def test_a_mail_server_that_falls_silent_may_have_taken_it(settings: Any) -> Non
 )
 def test_a_gateway_of_the_settings(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_URL", url)
-    assert env_gateways.sms("") == url
+    assert servers.sms("") == url
 
 
 @pytest.mark.parametrize(
@@ -328,7 +321,7 @@ def test_a_gateway_of_the_settings(monkeypatch: pytest.MonkeyPatch, url: str) ->
 def test_a_gateway_that_is_none_stops_the_start_without_its_secret(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_URL", url)
     with pytest.raises(ImproperlyConfigured) as caught:
-        env_gateways.sms("")
+        servers.sms("")
     assert "SMS_URL" in str(caught.value) and "secret" not in str(caught.value)
 
 
@@ -342,12 +335,12 @@ def test_a_number_of_the_settings_is_one(monkeypatch: pytest.MonkeyPatch, value:
 @pytest.mark.parametrize(("value", "countries"), [("", set()), ("de, AT", {"DE", "AT"})])
 def test_countries_of_the_settings(monkeypatch: pytest.MonkeyPatch, value: str, countries: set[str]) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", value)
-    assert env_gateways.sms_countries() == countries
+    assert servers.sms_countries() == countries
 
 
 @pytest.mark.parametrize("value", ["UK", "DE;AT", "Germany", "+49", "001"])
 def test_what_is_no_country_stops_the_start(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("MFA_SITE_SMS_COUNTRIES", f"DE,{value}")
     with pytest.raises(ImproperlyConfigured) as caught:
-        env_gateways.sms_countries()
+        servers.sms_countries()
     assert value.upper() in str(caught.value)

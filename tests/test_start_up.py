@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mfa_site import env_gateways
+from mfa_site import servers
 from tests.running import PATIENCE, Service, as_setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -208,5 +208,5 @@ def test_a_database_that_is_away_at_the_start_is_waited_for_and_nothing_is_let_t
 )
 def test_where_mail_goes(url: str, expected: tuple[object, ...]) -> None:
     names = ("EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS", "EMAIL_USE_SSL")
-    found = env_gateways.email(url)
+    found = servers.email(url)
     assert tuple(found[name] for name in names) == expected and found["EMAIL_HOST"] == "mail.example.org"

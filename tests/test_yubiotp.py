@@ -17,8 +17,9 @@ from yubico_client.yubico_exceptions import StatusCodeError
 from devices import yubico, yubico_server
 from devices.kinds import yubiotp
 from devices.models import Device
-from mfa_site import env_gateways
+from mfa_site import servers
 from mfa_site.errors import Reason, Refused
+from mfa_site.site import this_site
 from tests.authenticators import YubiKey
 from tests.conftest import Api, Person, code_of, make_person
 from tests.yubico_server import ValidationServer, running
@@ -39,7 +40,7 @@ def published(secret: str = PRIVATE_ID + KEY, public_id: str = PUBLIC_ID) -> Dev
 
 
 def judged(row: Device, otp: str) -> Any:
-    return yubiotp.verify(row, otp, "", yubiotp._NO_SITE, None)  # type: ignore[arg-type]
+    return yubiotp.verify(row, otp, "", this_site(), None)  # type: ignore[arg-type]
 
 
 def refused(row: Device, otp: str) -> Reason:
@@ -297,14 +298,14 @@ def test_half_a_setting_stops_the_start_without_its_secret(monkeypatch: pytest.M
     for name, value in {**GOOD, **wrong}.items():
         monkeypatch.setenv(f"MFA_SITE_{name}", value)
     with pytest.raises(ImproperlyConfigured) as caught:
-        env_gateways.yubico()
+        servers.yubico()
     assert "YUBICO" in str(caught.value) and GOOD["YUBICO_KEY"] not in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_whole_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in GOOD.items():
         monkeypatch.setenv(f"MFA_SITE_{name}", value)
-    assert env_gateways.yubico() == (GOOD["YUBICO_URL"], "42", b"k" * 20)
+    assert servers.yubico() == (GOOD["YUBICO_URL"], "42", b"k" * 20)
 
 
 def test_modhex_is_hexadecimal_in_other_letters() -> None:

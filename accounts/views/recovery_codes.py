@@ -12,6 +12,7 @@ from accounts import own_devices, recovery
 from accounts.api.own import may_enrol, person
 from accounts.recovery import Codes
 from accounts.views.frame import safe_next, signed_in_page
+from accounts.words import sentence
 from devices import kinds
 from devices.kinds.recovery import CODES, are_of
 from mfa_site.client import client
@@ -36,6 +37,8 @@ def page(request: HttpRequest) -> HttpResponse:
     try:
         device, new = recovery.new_set(person(request), sid, "", client(request), timezone.now())
     except Refused as refused:
+        if refused.reason is Reason.KIND_BLOCKED_BY_POLICY:
+            return state_page(request, codes, error=sentence(refused))
         if refused.reason is not Reason.WRONG_STATE:
             raise
         return state_page(request, recovery.current(person(request)), again=True)
@@ -44,10 +47,10 @@ def page(request: HttpRequest) -> HttpResponse:
     )
 
 
-def state_page(request: HttpRequest, codes: Codes | None, again: bool = False) -> HttpResponse:
-    """What there is; `again` where a set was made a moment ago, whose codes are not shown a second time."""
-    shown = {"codes": codes, "set": set_of(codes), "again": again, "most": CODES}
-    return render(request, "accounts/recovery_codes.html", shown, status=409 if again else 200)
+def state_page(request: HttpRequest, codes: Codes | None, again: bool = False, error: str = "") -> HttpResponse:
+    """What there is, with what went wrong; `again` where a set was made a moment ago, whose codes are not shown a second time."""
+    shown = {"codes": codes, "set": set_of(codes), "again": again, "most": CODES, "error": error}
+    return render(request, "accounts/recovery_codes.html", shown, status=409 if again or error else 200)
 
 
 def set_of(codes: Codes | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render as render_template
+from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
 from mfa_site.errors import Reason, Refused
@@ -42,11 +43,23 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-PAGES: tuple[Page, ...] = ()
-
-
 def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
     """The template below `templates/desk/`, in the frame of the admin site."""
     return render_template(
         request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
     )
+
+
+def _all() -> tuple[Page, ...]:
+    from desk.pages import policy, policy_people  # they need what is above
+
+    return (
+        Page("policy/", policy.overview, "policy", "change_policy", _("Policy"), fresh=True),
+        Page("policy/everybody/", policy.everybody, "policy-everybody", "change_policy", fresh=True),
+        Page("policy/<int:pk>/", policy.of_group, "group-policy", "change_policy", fresh=True),
+        Page("policy/<int:pk>/people/", policy_people.people, "group-people", "change_policy", fresh=True),
+        Page("people/<uuid:uuid>/policy/", policy.of_person, "person-policy", "view_people", _("What policy applies")),
+    )
+
+
+PAGES = _all()

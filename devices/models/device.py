@@ -186,12 +186,17 @@ class Device(Acts):
 
     @classmethod
     def of(cls, user_id: int) -> models.QuerySet["Device"]:
-        """The person's devices that can answer in principle: active, or handed out and not tried yet; not of a kind that is
-        off, nor at their end; codes if any is left."""
+        """The person's devices that can answer in principle, oldest first."""
+        return cls.in_use().filter(user_id=user_id).order_by("created_at", "id")
+
+    @classmethod
+    def in_use(cls) -> models.QuerySet["Device"]:
+        """The devices that can answer in principle: active, or handed out and not tried yet; not of a kind that is off, nor at
+        their end; codes if any is left."""
         left = Exists(RecoveryCode.objects.filter(device=OuterRef("pk"), spent_at=None))
         ended = Q(uses_left=0) | Q(valid_until__lte=timezone.now())
-        found = cls.objects.filter(IN_USE, ~Q(kind=Kind.RECOVERY) | left, user_id=user_id).exclude(ended)
-        return (found.exclude(kind__in=settings.KINDS_OFF) if settings.KINDS_OFF else found).order_by("created_at", "id")
+        found = cls.objects.filter(IN_USE, ~Q(kind=Kind.RECOVERY) | left).exclude(ended)
+        return found.exclude(kind__in=settings.KINDS_OFF) if settings.KINDS_OFF else found
 
     @classmethod
     def ever_of(cls, user_id: int) -> models.QuerySet["Device"]:

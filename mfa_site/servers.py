@@ -1,4 +1,5 @@
-"""Settings of what stands beside the service, from the environment: mail and SMS gateways, Yubico's servers, makers of keys."""
+"""The servers to which this service talks, from its settings: mail, SMS gateway, validation of Yubico OTPs,
+and whom we trust about security keys."""
 
 import base64
 from pathlib import Path
@@ -10,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import EmailValidator
 from phonenumbers import SUPPORTED_REGIONS
 
-from mfa_site import env
+from mfa_site.env import LOCAL_HOSTS, PREFIX, listed, text
 
 
 def email(url: str) -> dict[str, Any]:
@@ -26,9 +27,7 @@ def email(url: str) -> dict[str, Any]:
     usual = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
     if parts.scheme not in usual or not parts.hostname or parts.path not in ("", "/") or tls not in ({}, {"tls": "1"}):
         # Without its value, which holds a password.
-        raise ImproperlyConfigured(
-            f"{env.PREFIX}EMAIL_URL is console: or smtp://user:password@host:port (smtp+tls://, smtps://)."
-        )
+        raise ImproperlyConfigured(f"{PREFIX}EMAIL_URL is console: or smtp://user:password@host:port (smtp+tls://, smtps://).")
     starttls = parts.scheme == "smtp+tls" or (parts.scheme == "smtp" and bool(tls))
     return {
         "EMAIL_BACKEND": f"{backends}.smtp.EmailBackend",
@@ -44,57 +43,23 @@ def email(url: str) -> dict[str, Any]:
 
 def email_from(host: str) -> str:
     """The address from which mail is sent; ImproperlyConfigured where the setting is none."""
-    value = env.text("EMAIL_FROM")
+    value = text("EMAIL_FROM")
     try:
         EmailValidator(allowlist=["localhost"])(value or "noreply@localhost")
     except ValidationError:
-        raise ImproperlyConfigured(f"{env.PREFIX}EMAIL_FROM is {value!r}; it is one mail address, without a name.") from None
+        raise ImproperlyConfigured(f"{PREFIX}EMAIL_FROM is {value!r}; it is one mail address, without a name.") from None
     return value or f"noreply@{host}"
-
-
-def yubico() -> tuple[str, str, bytes]:
-    """Addresses, client number and key for the validation servers of Yubico OTPs, all or none; else ImproperlyConfigured."""
-    url, number, key = env.text("YUBICO_URL"), env.text("YUBICO_ID"), env.text("YUBICO_KEY")
-    if not (url or number or key):
-        return "", "", b""
-    try:
-        decoded = base64.b64decode(key, validate=True)
-    except ValueError:
-        decoded = b""
-    if not (url and number.isascii() and number.isdigit() and len(decoded) >= 8):
-        raise ImproperlyConfigured(
-            f"{env.PREFIX}YUBICO_URL, _ID (a number) and _KEY (base64) belong together; one is missing or wrong."
-        )
-    for one in url.split(","):
-        parts = urlsplit(one.strip())
-        if (
-            parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in env.LOCAL_HOSTS)
-        ) or not parts.hostname:
-            raise ImproperlyConfigured(f"{env.PREFIX}YUBICO_URL holds an address that is not https.")
-    return url, number, decoded
-
-
-def sms_countries() -> frozenset[str]:
-    """The countries to which text messages go, none for all; ImproperlyConfigured for what is no country."""
-    named = frozenset(code.upper() for code in env.listed("SMS_COUNTRIES"))
-    if unknown := named - SUPPORTED_REGIONS:
-        raise ImproperlyConfigured(
-            f"{env.PREFIX}SMS_COUNTRIES: {min(unknown)[:20]!r} is no country of ISO 3166, as DE or GB are."
-        )
-    return named
 
 
 def sms(default: str) -> str:
     """The URL of an SMS gateway, or nothing; ImproperlyConfigured, without its secret, for what is none."""
-    url = env.text("SMS_URL", default)
+    url = text("SMS_URL", default)
     if url in ("", "console:"):
         return url
-    usage = (
-        f"{env.PREFIX}SMS_URL is console:, https://token@host/path (http:// to localhost) or twilio://SID:TOKEN@host/?from=+1…"
-    )
+    usage = f"{PREFIX}SMS_URL is console:, https://token@host/path (http:// to localhost) or twilio://SID:TOKEN@host/?from=+1…"
     try:
         parts, query = urlsplit(url), dict(parse_qsl(urlsplit(url).query, strict_parsing=True) if "?" in url else ())
-        known = parts.scheme in ("https", "twilio") or (parts.scheme == "http" and parts.hostname in env.LOCAL_HOSTS)
+        known = parts.scheme in ("https", "twilio") or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
         whole = bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         raise ImproperlyConfigured(usage) from None
@@ -105,12 +70,40 @@ def sms(default: str) -> str:
     return url
 
 
+def sms_countries() -> frozenset[str]:
+    """The countries to which text messages go, none for all; ImproperlyConfigured for what is no country."""
+    named = frozenset(code.upper() for code in listed("SMS_COUNTRIES"))
+    if unknown := named - SUPPORTED_REGIONS:
+        raise ImproperlyConfigured(f"{PREFIX}SMS_COUNTRIES: {min(unknown)[:20]!r} is no country of ISO 3166, as DE or GB are.")
+    return named
+
+
+def yubico() -> tuple[str, str, bytes]:
+    """Addresses, client number and key for the validation servers of Yubico OTPs, all or none; else ImproperlyConfigured."""
+    url, number, key = text("YUBICO_URL"), text("YUBICO_ID"), text("YUBICO_KEY")
+    if not (url or number or key):
+        return "", "", b""
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except ValueError:
+        decoded = b""
+    if not (url and number.isascii() and number.isdigit() and len(decoded) >= 8):
+        raise ImproperlyConfigured(
+            f"{PREFIX}YUBICO_URL, _ID (a number) and _KEY (base64) belong together; one is missing or wrong."
+        )
+    for one in url.split(","):
+        parts = urlsplit(one.strip())
+        if (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)) or not parts.hostname:
+            raise ImproperlyConfigured(f"{PREFIX}YUBICO_URL holds an address that is not https.")
+    return url, number, decoded
+
+
 def pem(name: str) -> str:
     """The path of a file with certificates, or nothing; ImproperlyConfigured for what is none."""
-    path = env.text(name)
+    path = text(name)
     try:
         if path and not load_pem_x509_certificates(Path(path).read_bytes()):
             raise ValueError
     except (OSError, ValueError):
-        raise ImproperlyConfigured(f"{env.PREFIX}{name} is {path!r}; it is a file with certificates in PEM.") from None
+        raise ImproperlyConfigured(f"{PREFIX}{name} is {path!r}; it is a file with certificates in PEM.") from None
     return path
