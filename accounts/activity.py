@@ -15,6 +15,7 @@ from devices.models import Device
 PAGE = 20
 
 SENTENCES: dict[str, str | Promise] = {
+    "attestation_lost": _("%(device)s is of a model that is not trusted any more"),
     "claim_refused": _("A serial was entered with which no token was claimed"),
     "code_not_sent": _("A code could not be sent to %(device)s"),
     "device_handed_out": _("%(device)s was handed out to you"),
@@ -39,6 +40,9 @@ SENTENCES: dict[str, str | Promise] = {
     "password_passed": _("Signing in was begun with the right password"),
     "password_refused": _("A wrong password was entered"),
     "password_reset": _("The password was set anew by mail"),
+    "first_enrolment_renewed": _("More time was given to add a first device"),
+    "person_created": _("Your account was created"),
+    "roles_changed": _("Your roles as an administrator were changed"),
     "person_changed": _("Your name or e-mail address was changed"),
     "person_disabled": _("Your account was disabled"),
     "recovery_code_used": _("A recovery code was used"),

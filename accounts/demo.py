@@ -89,7 +89,8 @@ def seed(now: datetime) -> list[Seeded]:
 
 
 def seed_many(count: int, cheap: bool, now: datetime) -> Iterator[Seeded]:
-    """`user000001` … with one app and one key each, inserted in bulk; `cheap` passwords cost nothing to check."""
+    """`user000001` … with one app and one key each, and as many tokens in stock, inserted in bulk; `cheap` passwords cost
+    nothing to check."""
     hashed = CheapForLoadTests().encode(LOAD_PASSWORD, secrets.token_hex(8)) if cheap else make_password(LOAD_PASSWORD)
     for start in range(1, count + 1, BATCH):
         names = [f"user{number:06d}" for number in range(start, min(start + BATCH, count + 1))]
@@ -101,7 +102,8 @@ def seed_many(count: int, cheap: bool, now: datetime) -> Iterator[Seeded]:
             made = [
                 Seeded(user, LOAD_PASSWORD, [new_device(user, kind, now) for kind in (Kind.TOTP, Kind.FIDO2)]) for user in users
             ]
-            Device.objects.bulk_create([row for person in made for row, _clear in person.devices])
+            stock = [token(f"LOAD-{name[4:]}", now) for name in names]
+            Device.objects.bulk_create([*(row for person in made for row, _clear in person.devices), *stock])
         yield from made
 
 
@@ -111,6 +113,13 @@ def new_device(user: User, kind: Kind, now: datetime, **about: Any) -> tuple[Dev
     if kind == Kind.FIDO2:
         return software_key(row)
     return phone(row) if kind == Kind.SMS else app(row)
+
+
+def token(serial: str, now: datetime) -> Device:
+    """A hardware token in stock, not saved yet."""
+    row = Device(kind=Kind.TOTP, state=State.IN_STOCK, serial=serial, model="Load test token", created_at=now)
+    row.seed = secrets.token_bytes(oath.SEED_BYTES)
+    return row
 
 
 def new_codes(user: User, now: datetime) -> list[str]:

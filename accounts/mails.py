@@ -67,6 +67,14 @@ TOLD = {
         gettext_lazy("a device was lined up"),
         gettext_lazy("%(device)s was lined up again with two of its codes."),
     ),
+    "first_enrolment_renewed": (
+        gettext_lazy("a first device may be added"),
+        gettext_lazy("An administrator gave more time to add a first device to your account, with your password alone."),
+    ),
+    "roles_changed": (
+        gettext_lazy("your roles were changed"),
+        gettext_lazy("Your roles as an administrator were changed, and every session of yours was ended."),
+    ),
     "password_changed": (gettext_lazy("your password was changed"), gettext_lazy("The password of your account was changed.")),
     "password_reset": (
         gettext_lazy("your password was changed"),
@@ -78,7 +86,10 @@ TOLD = {
     ),
 }
 
-BY_OTHERS = ("temporary_code_issued", "device_handed_out", "device_taken_back")  # never done by oneself
+BY_OTHERS = (  # never done by oneself
+    *("temporary_code_issued", "device_handed_out", "device_taken_back"),
+    *("first_enrolment_renewed", "roles_changed"),
+)
 
 
 def notice(event: Event, person: User) -> EmailMessage:

@@ -51,10 +51,10 @@ SENTENCES = {
     Reason.UNAVAILABLE: _("That cannot be checked now, and nothing was counted. Try again in a moment, or use another way."),
     Reason.TOO_MANY_ATTEMPTS: _("Too many tries. Wait a few minutes and try again."),
     Reason.DEVICE_NOT_USABLE: _("“%(device)s” cannot be used now. Use another way, or ask your administrator."),
-    Reason.KIND_BLOCKED_BY_POLICY: _("The policy does not allow devices of this kind: %(kind)s."),
+    Reason.KIND_BLOCKED_BY_POLICY: _("The policy of your organisation does not allow this: %(kind)s."),
     Reason.KEY_NOT_ATTESTED: _(
-        "Your organisation accepts only keys of certain models, and this one did not prove to be one of them. Allow the browser to "
-        "show the site the make of the key if it asks, or use another key."
+        "Your organisation accepts only keys of certain models, and this one did not prove to be one of them. If the browser "
+        "asks, allow it to show the make of the key; or use another key."
     ),
     Reason.STRANDED: _("You would have no device left to sign in with. Add one that this policy accepts first."),
     Reason.NO_CHALLENGE: TOO_LATE,
@@ -76,7 +76,7 @@ SENTENCES = {
 
 def sentence(refused: Refused) -> str:
     """The words for this refusal."""
-    facts = {"device": gettext("Your device"), **refused.facts}
+    facts = {"device": gettext("Your device"), "kind": gettext("this kind of device"), **refused.facts}
     if refused.reason is Reason.CODE_LENGTH:
         entered = ngettext("You entered %(given)d digit.", "You entered %(given)d digits.", facts["given"])
         return gettext("The code has %(digits)d digits.") % facts + " " + entered % facts
@@ -95,7 +95,7 @@ def sentence(refused: Refused) -> str:
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and facts.get("in_stock"):
         facts["wait"] = duration(refused.retry_after or 1)
         return gettext("Somebody has entered wrong codes for that serial. Try again in %(wait)s.") % facts
-    if refused.reason is Reason.MALFORMED and "detail" in refused.facts:
+    if refused.reason in (Reason.MALFORMED, Reason.WRONG_STATE) and "detail" in refused.facts:
         return str(refused.facts["detail"])
     if refused.reason is Reason.TOO_MANY_ATTEMPTS and "device" in refused.facts:
         facts["wait"] = duration(refused.retry_after or 1)

@@ -7,123 +7,23 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db import models, transaction
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils import timezone
-from django.utils.html import format_html_join
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
-from accounts import policy
-from accounts.models import BrowserSession, Notice, PasswordReset, SignIn, User
-from audit.events import record
+from accounts.models import BrowserSession, Notice, SignIn, User
+from accounts.models.user import NAME_LENGTH, normalised
 from audit.models import Event
-from desk.gate import is_higher, may
+from desk import people
+from desk.lists import ReadOnly
 from devices.models import Device
 from grants.models import RefreshFamily, SigningKey
-from mfa_site.client import client
-from mfa_site.proof import check
+
+__all__ = ["people"]  # registers itself
 
 admin.site.unregister(Group)  # rights are not given here
 admin.site.unregister(DBTaskResult)  # it holds nothing to read, and a form for changing it
-
-
-class Listed(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's are not generic when they run
-    """Lists that stay fast, and answer no questions about columns that they do not show. `seen_with`: the permission of
-    `desk.roles` to see them; Django's own permissions for tables open nothing."""
-
-    seen_with = "view_people"
-
-    actions = None
-    show_full_result_count = False  # counting a million rows twice would be the slowest part of the page
-    list_per_page = 50
-
-    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return may(request.user, self.seen_with)  # type: ignore[arg-type]  # the gate let nobody else in
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only the filters on the page: Django's own rule lets every column be guessed letter by letter, hashes too."""
-        return lookup.removesuffix("__exact").removesuffix("__isnull") in self.list_filter
-
-
-class ReadOnly(Listed):
-    """To be looked at: nothing is added, changed or deleted here, whatever permissions somebody has."""
-
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-
-@admin.register(User)
-class People(Listed):
-    """Name and address can be corrected and a person disabled; rights and passwords are not given here."""
-
-    list_display = ("username", "name", "email", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_active", "is_staff")
-    search_fields = ("username_key", "name", "email")
-    ordering = ("username_key",)
-    fields = (
-        "username",
-        "uuid",
-        "name",
-        "email",
-        "is_active",
-        "is_staff",
-        "is_superuser",
-        "date_joined",
-        "enrol_until",
-        "holds",
-    )
-    readonly_fields = ("username", "uuid", "is_staff", "is_superuser", "date_joined", "enrol_until", "holds")
-
-    @admin.display(description=_("Devices"))
-    def holds(self, person: User) -> str:
-        """The person's devices, each a link to its page."""
-        rows = Device.objects.filter(user=person).order_by("id")
-        shown = ((reverse("admin:devices_device_change", args=[row.pk]), row.name, row.get_state_display()) for row in rows)
-        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a> ({})', shown) or "-"
-
-    def has_add_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return False  # deleting would take the history of who held what; disabling is enough
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Of administrators, and of oneself, only who may touch them changes anything (`desk.gate`)."""
-        user: Any = request.user
-        return may(user, "change_person") and (obj is None or not is_higher(user, obj))
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """The columns that were changed, and no other; who did it is in the audit.
-
-        A disabled person is out at once, and nothing begun before goes on when they are enabled again; links that were
-        mailed to an address of before are dead.
-        """
-        changed = [name for name in form.changed_data if name in ("name", "email", "is_active")]
-        if not changed:
-            return
-        now = timezone.now()
-        with transaction.atomic():
-            obj.save(update_fields=changed)
-            disabled = "is_active" in changed and not obj.is_active
-            if disabled:
-                policy.end_everything(obj, "disabled", now)
-                SignIn.refuse_all(obj, now)
-            if disabled or "email" in changed:
-                PasswordReset.objects.filter(user=obj, used_at=None).update(used_at=now)
-            act = "person_disabled" if disabled else "person_changed"
-            record(act, client=client(request), actor=check(request).person, person=obj.uuid, changed=changed)
 
 
 @admin.register(Device)
@@ -133,13 +33,20 @@ class Devices(ReadOnly):
     list_display = ("name", "kind", "serial", "user", "state", "last_used_at", "paused_until")
     list_filter = ("kind", "state")
     list_select_related = ("user",)
-    search_fields = ("serial", "user__username_key")
+    search_fields = ("serial",)  # `get_search_results` says how
+    search_help_text = _("A part of the serial, or the beginning of its owner's name")
     fields = (
         *("uuid", "user", "name", "kind", "serial", "state", "created_at", "confirmed_at", "last_used_at"),
         *("failures", "paused_until", "digits", "period", "algorithm", "drift"),
         *("model", "batch", "address", "sent", "sent_at", "valid_from", "valid_until", "uses_left", "public_id"),
         *("transports", "aaguid", "backup_eligible", "backup_state", "attestation"),
     )
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Device], search_term: str) -> tuple[Any, bool]:
+        wanted = search_term.strip()
+        owners = User.objects.filter(username_key__startswith=normalised(wanted[:NAME_LENGTH]))
+        by_either = Q(serial__contains=wanted.upper()) | Q(user__in=owners)
+        return (queryset.filter(by_either) if wanted else queryset), False
 
 
 @admin.register(BrowserSession)

@@ -4,15 +4,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import handing_out, lining_up, rules, temporary
+from accounts import handing_out, lining_up, people, rules, temporary
 from accounts.api import shapes
 from accounts.models import User
-from accounts.models.user import normalised
 from desk.gate import administrator, refuse_higher
+from desk.people import found
 from devices.lifecycle import State
 from devices.models import Device, Kind
 from devices.oath import RESYNC_WINDOW_ADMINISTRATOR
@@ -51,17 +51,35 @@ def shape(row: Device) -> dict[str, Any]:
 
 
 def users(request: HttpRequest) -> HttpResponse:
-    """`GET users?search=`: people by the beginning of their name or mail address, or by the serial of a device of theirs."""
+    """`GET users?search=`: people by a part of their name or mail address, or by the serial of a device of theirs."""
     administrator(request, "view_people")
-    wanted = asked(request, "search")["search"]
-    key = normalised(wanted[:150])
-    found = Q(username_key__startswith=key) | Q(email__istartswith=wanted) | Q(devices__serial=wanted.upper())
-    rows = User.objects.filter(found).distinct().order_by("username_key") if wanted else User.objects.order_by("username_key")
-    told = [
-        {"uuid": str(row.uuid), "username": row.username, "name": row.name, "email": row.email, "active": row.is_active}
-        for row in rows[:MOST]
-    ]
-    return api.answer({"users": told})
+    wanted = asked(request, "search")["search"].strip()
+    rows = found(User.objects.all(), wanted) if wanted else User.objects.all()
+    return api.answer({"users": [person_shape(row) for row in rows.order_by("username_key")[:MOST]]})
+
+
+def create_user(request: HttpRequest) -> HttpResponse:
+    """`POST users`: a person who may enrol a first device, with a first password that is told once."""
+    user = administrator(request, "create_person")
+    given = api.body(request, {"username": str, "email": str, "name?": str})
+    who, now = (given["username"], given["email"], given.get("name", "")), timezone.now()
+    row, password = people.create(*who, client(request), now, actor=user.uuid)
+    return api.answer({**person_shape(row), "enrol_until": shapes.moment(row.enrol_until), "password": password}, status=201)
+
+
+def end_sessions(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """`DELETE users/<uuid>/sessions`: everything that the person has open is ended."""
+    user = administrator(request, "end_sessions")
+    holder = somebody(uuid)
+    refuse_higher(user, holder)
+    people.end_sessions(holder, client(request), timezone.now(), actor=user.uuid)
+    return api.empty()
+
+
+def person_shape(row: User) -> dict[str, Any]:
+    """A person as administrators see them."""
+    about = {"name": row.name, "email": row.email, "active": row.is_active, "staff": row.is_staff}
+    return {"uuid": str(row.uuid), "username": row.username, **about}
 
 
 def devices(request: HttpRequest) -> HttpResponse:

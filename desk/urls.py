@@ -6,7 +6,8 @@ from desk import api
 from mfa_site.api import resource
 
 urlpatterns = [
-    path("users", resource(GET=api.users)),
+    path("users", resource(GET=api.users, POST=api.create_user)),
+    path("users/<uuid:uuid>/sessions", resource(DELETE=api.end_sessions)),
     path("users/<uuid:uuid>/devices", resource(GET=api.devices_of)),
     path("users/<uuid:uuid>/temporary-codes", resource(POST=api.temporary_code)),
     path("devices", resource(GET=api.devices)),

@@ -22,11 +22,15 @@ from cryptography.x509 import (
     load_pem_x509_certificates,
 )
 from django.conf import settings
+from django.db import transaction
 from fido2.attestation.base import Attestation
 from fido2.webauthn import AttestationObject
 
+from audit.events import OPERATOR, record
 from devices import fido_metadata
-from devices.models import Attested
+from devices.lifecycle import State
+from devices.models import Attested, Device
+from mfa_site.client import Client
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,20 @@ def _issued(issuer: Certificate, child: Certificate, below: int) -> bool:
     except Exception:  # InvalidSignature, and what it raises over names and algorithms that do not fit
         return False
     return True
+
+
+def look_again(known: fido_metadata.Metadata) -> int:
+    """Keys of models that this metadata calls broken prove nothing any more, those of models that it does not call certified no
+    more than their model; how many keys that changed. Nothing is ever gained by it: only the key itself could prove it."""
+    models = Device.objects.exclude(attested="")
+    broken = [aaguid for aaguid, entry in known.by_aaguid.items() if entry.is_compromised]
+    plain = [aaguid for aaguid, entry in known.by_aaguid.items() if not entry.is_certified and not entry.is_compromised]
+    changed = 0
+    for aaguids, attested in ((broken, ""), (plain, Attested.MODEL)):
+        with transaction.atomic():
+            found = models.filter(aaguid__in=aaguids).exclude(attested=attested)
+            lost = list(found.filter(state=State.ACTIVE).values_list("uuid", "user__uuid"))
+            changed += found.update(attested=attested)
+            for device, person in lost:
+                record("attestation_lost", client=Client("", "", ""), actor=OPERATOR, person=person, device=device)
+    return changed

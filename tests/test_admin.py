@@ -145,7 +145,7 @@ def test_no_list_can_be_asked_about_a_column_that_it_does_not_show(administrator
             assert answer.status_code == (200 if shown else 400) or shown, (field.name, lookup)
         assert client.get(path, {field.name: "\0"}).status_code == 400, field.name
     assert client.get(path, {"q": "\0"}).status_code == 400
-    for shown_filter in admin.site._registry[model].list_filter:
+    for shown_filter in (one for one in admin.site._registry[model].list_filter if isinstance(one, str)):
         assert client.get(path, {f"{shown_filter}__exact": "1"}).status_code in (200, 302), shown_filter
 
 

@@ -589,6 +589,16 @@ def people_are_found() -> Any:
     return api.get(f"admin/users?search={make_person('totp').user.username}")
 
 
+@succeeds("createPerson")
+def somebody_is_created() -> Any:
+    return with_tokens(administrator()).post("admin/users", {"username": "Ada", "email": "ada@example.org", "name": "Ada"})
+
+
+@succeeds("endSessionsOfPerson")
+def somebody_is_signed_out_everywhere() -> Any:
+    return with_tokens(administrator()).call("DELETE", f"admin/users/{make_person('totp').user.uuid}/sessions")
+
+
 @succeeds("devicesOfPerson")
 def all_devices_of_a_person() -> Any:
     person = make_person("totp", "fido2", "hardware_hotp", "recovery", "temporary", "yubiotp")
@@ -1112,6 +1122,17 @@ for one in OPERATIONS:
 @refused("devicesOfPerson", "not_found")
 def devices_of_nobody() -> Any:
     return with_tokens(administrator()).get(f"admin/users/{uuid4()}/devices")
+
+
+@refused("createPerson", "wrong_state")
+def somebody_of_that_name() -> Any:
+    api, name = with_tokens(administrator()), make_person().user.username
+    return api.post("admin/users", {"username": name, "email": ""})
+
+
+@refused("endSessionsOfPerson", "not_found")
+def sessions_of_nobody() -> Any:
+    return with_tokens(administrator()).call("DELETE", f"admin/users/{uuid4()}/sessions")
 
 
 @refused("issueTemporaryCode", "not_found")

@@ -16,10 +16,17 @@ from django.core.exceptions import ImproperlyConfigured
 from devices import senders
 from devices.senders import MaybeSent, NotSent, http, mail
 from mfa_site import env, servers
-from tests.gateway import Gateway
+from tests.gateway import Gateway, running
 from tests.post_office import PostOffice, post_office
 
 TEXT = "123456 is your code.\n\n@localhost #123456"
+
+
+@pytest.fixture
+def gateway(settings: Any) -> Iterator[Gateway]:
+    with running() as state:
+        settings.SMS_URL = state.url
+        yield state
 
 
 def test_json_with_a_token(gateway: Gateway) -> None:

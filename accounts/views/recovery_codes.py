@@ -48,7 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def state_page(request: HttpRequest, codes: Codes | None, again: bool = False, error: str = "") -> HttpResponse:
-    """What there is, with what went wrong; `again` where a set was made a moment ago, whose codes are not shown a second time."""
+    """What there is, with what went wrong; `again` where a set was made a moment ago, whose codes are not shown again."""
     shown = {"codes": codes, "set": set_of(codes), "again": again, "most": CODES, "error": error}
     return render(request, "accounts/recovery_codes.html", shown, status=409 if again or error else 200)
 

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as render_template
 from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
+from desk.pages import people, policy, policy_people
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -43,23 +42,16 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The template below `templates/desk/`, in the frame of the admin site."""
-    return render_template(
-        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
-    )
-
-
-def _all() -> tuple[Page, ...]:
-    from desk.pages import policy, policy_people  # they need what is above
-
-    return (
-        Page("policy/", policy.overview, "policy", "change_policy", _("Policy"), fresh=True),
-        Page("policy/everybody/", policy.everybody, "policy-everybody", "change_policy", fresh=True),
-        Page("policy/<int:pk>/", policy.of_group, "group-policy", "change_policy", fresh=True),
-        Page("policy/<int:pk>/people/", policy_people.people, "group-people", "change_policy", fresh=True),
-        Page("people/<uuid:uuid>/policy/", policy.of_person, "person-policy", "view_people", _("What policy applies")),
-    )
-
-
-PAGES = _all()
+PAGES: tuple[Page, ...] = (
+    Page("people/create/", people.create, "create-person", "create_person", _("Create a person"), fresh=True),
+    Page(
+        "people/<uuid:uuid>/first-device/", people.first_device, "first-device", "create_person", _("Time for a first device")
+    ),
+    Page("people/<uuid:uuid>/sessions/", people.end_sessions, "end-sessions", "end_sessions", _("End sessions")),
+    Page("people/<uuid:uuid>/roles/", people.give_roles, "roles", "give_roles", _("Roles"), fresh=True),
+    Page("policy/", policy.overview, "policy", "change_policy", _("Policy"), fresh=True),
+    Page("policy/everybody/", policy.everybody, "policy-everybody", "change_policy", fresh=True),
+    Page("policy/<int:pk>/", policy.of_group, "group-policy", "change_policy", fresh=True),
+    Page("policy/<int:pk>/people/", policy_people.people, "group-people", "change_policy", fresh=True),
+    Page("people/<uuid:uuid>/policy/", policy.of_person, "person-policy", "view_people", _("What policy applies")),
+)

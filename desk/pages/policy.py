@@ -1,4 +1,4 @@
-"""Policy at the desk: everybody's and each group's, who would be hit before a change is made, and what applies to one person."""
+"""Policy at the desk: everybody's and each group's, who would be hit before a change is made, what applies to one person."""
 
 from typing import Any
 from uuid import UUID
@@ -16,8 +16,8 @@ from accounts.api.own import person
 from accounts.models import User
 from accounts.rules import Rule
 from accounts.words import sentence, state
-from desk import pages
 from desk.forms_policy import GroupForm, PolicyForm
+from desk.pages.frame import render
 from devices import kinds
 from devices.models import Device
 from mfa_site.client import client
@@ -33,7 +33,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         except Refused:
             form.add_error("name", _("There is a group of that name already, or that is no name."))
         else:
-            messages.success(request, _("The group “%(name)s” is there. Say what applies, and who is in it.") % {"name": group.name})
+            messages.success(
+                request, _("The group “%(name)s” is there. Say what applies, and who is in it.") % {"name": group.name}
+            )
             return redirect("admin:group-policy", group.pk)
     held = who_is_hit.policies()
     editable = set(changing_policy.groups().values_list("pk", flat=True))
@@ -42,7 +44,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         for group in Group.objects.order_by("name")
     ]
     context = {"form": form, "rows": rows, "everybody": asked_by(held.get(None))}
-    return pages.render(request, "policy.html", _("Policy"), status=400 if form.errors else 200, **context)
+    return render(request, "policy.html", _("Policy"), status=400 if form.errors else 200, **context)
 
 
 def asked_by(rule: Rule | None) -> list[policy_words.Line]:
@@ -89,7 +91,7 @@ def edit(request: HttpRequest, group: Group | None) -> HttpResponse:
         elif form.errors:
             status = 400
     context = {"form": form, "group": group}
-    return pages.render(request, "policy_edit.html", title, status=status, **context)
+    return render(request, "policy_edit.html", title, status=status, **context)
 
 
 def stale() -> str:
@@ -107,7 +109,7 @@ def preview(request: HttpRequest, group: Group | None, rule: Rule, wanted: Rule,
         "hidden": form.as_sent(),
         "strands_me": not who_is_hit.left_with(person(request), group, wanted),
     }
-    return pages.render(request, "policy_preview.html", _("Who would be hit"), **context)
+    return render(request, "policy_preview.html", _("Who would be hit"), **context)
 
 
 def saved(request: HttpRequest, group: Group | None, wanted: Rule, version: int) -> HttpResponse:
@@ -125,7 +127,7 @@ def of_person(request: HttpRequest, uuid: UUID) -> HttpResponse:
         raise Refused(Reason.NOT_FOUND)
     asked = rules.of(user.pk)
     now = timezone.now()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "device": row,
             "kind": kinds.title(row),
@@ -135,11 +137,12 @@ def of_person(request: HttpRequest, uuid: UUID) -> HttpResponse:
         }
         for row in Device.of(user.pk)
     ]
-    context = {"person": user, "lines": policy_words.strictest(asked.rules), "rows": rows}
+    context: dict[str, Any] = {"person": user, "lines": policy_words.strictest(asked.rules), "rows": rows}
     context |= {"groups": [policy_words.group(rule) for rule in asked.rules]}
+    context["person_page"] = reverse("admin:accounts_user_change", args=[user.pk])
     context["helpless"] = bool(rows) and all(row["against"] or kinds.module(row["device"].kind).STANDS_IN for row in rows)
     title = _("What policy applies to %(name)s") % {"name": user.username}
-    return pages.render(request, "policy_person.html", title, **context)
+    return render(request, "policy_person.html", title, **context)
 
 
 def back_to(group: Group) -> str:

@@ -13,9 +13,9 @@ from accounts import changing_policy, who_is_hit
 from accounts.api.own import person
 from accounts.models import User, normalised
 from accounts.words import sentence
-from desk import pages
 from desk.forms_policy import NamesForm
 from desk.gate import refuse_higher
+from desk.pages.frame import render
 from desk.pages.policy import a_group, back_to
 from mfa_site.client import client
 from mfa_site.errors import Reason, Refused
@@ -40,7 +40,7 @@ def people(request: HttpRequest, pk: int) -> HttpResponse:
             status = refused.reason.status
             if not form.errors:
                 form.add_error("names", sentence_of(refused))
-    return pages.render(request, "policy_people.html", title(group), status=status, **listed(request, group), form=form)
+    return render(request, "policy_people.html", title(group), status=status, **listed(request, group), form=form)
 
 
 def title(group: Group) -> str:
@@ -62,7 +62,13 @@ def listed(request: HttpRequest, group: Group) -> dict[str, Any]:
     wanted = request.GET.get("q", "")[:150]
     found = User.objects.filter(groups=group)
     rows = found.filter(username_key__startswith=normalised(wanted)) if wanted else found
-    return {"group": group, "q": wanted, "count": found.count(), "members": rows.order_by("username_key")[:SHOWN], "most": SHOWN}
+    return {
+        "group": group,
+        "q": wanted,
+        "count": found.count(),
+        "members": rows.order_by("username_key")[:SHOWN],
+        "most": SHOWN,
+    }
 
 
 def moved(request: HttpRequest, group: Group, names: str) -> HttpResponse:
@@ -76,11 +82,18 @@ def moved(request: HttpRequest, group: Group, names: str) -> HttpResponse:
     act = request.POST.get("action")
     if act == "leave":
         count = changing_policy.leave(group, found, client(request), actor=user.uuid)
-        messages.success(request, ngettext("%(n)d person left the group.", "%(n)d people left the group.", count) % {"n": count})
+        messages.success(
+            request, ngettext("%(n)d person left the group.", "%(n)d people left the group.", count) % {"n": count}
+        )
         return redirect(back_to(group))
     if act != "join":
-        context = {"group": group, "hit": who_is_hit.by_joining(group, found), "names": names, "count": len(found)}
-        return pages.render(request, "policy_joining.html", _("Who would be hit"), **context)
+        context: dict[str, Any] = {
+            "group": group,
+            "hit": who_is_hit.by_joining(group, found),
+            "names": names,
+            "count": len(found),
+        }
+        return render(request, "policy_joining.html", _("Who would be hit"), **context)
     count = changing_policy.join(group, found, client(request), actor=user.uuid)
     said = ngettext("%(n)d person came into the group.", "%(n)d people came into the group.", count)
     messages.success(request, said % {"n": count})

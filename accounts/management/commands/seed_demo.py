@@ -26,7 +26,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print everything that was seeded, secrets too, as JSON")
-        parser.add_argument("--people", type=int, default=0, help="this many more people, with one app and one key each")
+        parser.add_argument(
+            "--people", type=int, default=0, help="this many more people, with an app and a key each, and tokens"
+        )
         parser.add_argument("--reset", action="store_true", help="first remove all people and what is theirs")
         parser.add_argument("--if-empty", action="store_true", help="do nothing where there are people already")
 
@@ -57,8 +59,9 @@ class Command(BaseCommand):
         stay."""
         with transaction.atomic():
             handed_out = Device.objects.filter(user__isnull=False, state__in=(State.ASSIGNED, State.ACTIVE, State.SUSPENDED))
-            for token in handed_out.exclude(serial="").exclude(serial__startswith="DEMO-"):
+            seeded = Q(serial="") | Q(serial__startswith="DEMO-") | Q(serial__startswith="LOAD-")
+            for token in handed_out.exclude(seeded):
                 token.hand_back()
-            Device.objects.filter(Q(user__isnull=False) | Q(serial="") | Q(serial__startswith="DEMO-")).delete()
+            Device.objects.filter(Q(user__isnull=False) | seeded).delete()
             RefreshFamily.objects.all().delete()
             User.objects.all().delete()
