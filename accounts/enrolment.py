@@ -89,7 +89,9 @@ def _new_device(user: User, kind: str, given: dict[str, str], asked: Rules, now:
 def refuse_kind(kind: str, asked: Rules) -> None:
     """Refused KIND_BLOCKED_BY_POLICY where these rules let nobody use a device of this kind."""
     if by := asked.against_kind(kind):
-        raise Refused(Reason.KIND_BLOCKED_BY_POLICY, kind=str(kinds.module(kind).TITLE), by=by)
+        title = str(kinds.module(kind).TITLE)
+        detail = "The policy that applies to this person does not accept devices of this kind."
+        raise Refused(Reason.KIND_BLOCKED_BY_POLICY, kind=title, by=by, detail=detail)
 
 
 def make_room(user: User) -> None:
@@ -212,7 +214,7 @@ def _refuse_unfit(ceremony: SignIn, device: Device, proof: Proof, client: Client
         who, why = ceremony.person.uuid, Reason.KEY_NOT_ATTESTED.name
         told = {"doubt": proof.doubt, "aaguid": str(columns["aaguid"]), "format": columns["attestation"]}
         record("enrolment_refused", client=client, person=who, device=device.uuid, reason=why, **told)
-        raise Refused(Reason.KEY_NOT_ATTESTED)
+        raise Refused(Reason.KEY_NOT_ATTESTED, detail="The key did not prove to be of a model that the policy accepts.")
 
 
 def drop_if_refused(ceremony: SignIn) -> None:

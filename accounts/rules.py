@@ -152,13 +152,11 @@ def blocked(row: Device) -> str:
 
 def refusal(device: Device, by: str) -> Refused:
     """Why the device cannot be used, and which of the person's would do, else which kinds."""
-    others = [row for row in in_use(device.user_id or 0) if row.pk != device.pk and not blocked(row)]
-    return Refused(
-        Reason.BLOCKED_BY_POLICY,
-        device=device.name or kinds.title(device),
-        by=by,
-        would_do=[row.name for row in others if not row.is_disabled and not kinds.module(row.kind).STANDS_IN],
-    )
+    others = (row for row in in_use(device.user_id or 0) if row.pk != device.pk and not row.is_disabled and not blocked(row))
+    would_do = [row.name for row in others if not kinds.module(row.kind).STANDS_IN]
+    detail = "The policy that applies to this person does not accept this device. "
+    detail += f"These would do: {', '.join(would_do)}." if would_do else "No other device of theirs would do."
+    return Refused(Reason.BLOCKED_BY_POLICY, device=device.name or kinds.title(device), by=by, would_do=would_do, detail=detail)
 
 
 def _first(found: Iterable[str]) -> str:
