@@ -17,7 +17,7 @@ from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind, RecoveryCode
 from grants import refresh
 from mfa_site import limits
 from mfa_site.client import Client
-from tests.browser import code_places
+from tests.browser import code_places, desk_policy_places
 from tests.browser.steps import (
     add_key,
     choose,
@@ -1031,4 +1031,4 @@ def form_too_old(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("This form is too old")
 
 
-PLACES |= {go.__name__: go for go in code_places.PLACES}
+PLACES |= {go.__name__: go for go in (*code_places.PLACES, *desk_policy_places.PLACES)}
