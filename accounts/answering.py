@@ -120,7 +120,8 @@ def after_wrong(sign_in: SignIn, device: Device, reason: Reason, client: Client,
     # The device before the sign-in, as in every transaction: another order would deadlock.
     rest(device, person, client, now)
     if sign_in.count_wrong(now):
-        record("sign_in_refused", client=client, person=person, device=device.uuid, purpose=sign_in.purpose)
+        about = {"purpose": sign_in.purpose, "kind": device.kind}
+        record("sign_in_refused", client=client, person=person, device=device.uuid, **about)  # type: ignore[arg-type]
     if reason in (Reason.ASSERTION_COUNTER, Reason.ASSERTION_BACKUP_CHANGED) and device.move(State.SUSPENDED):
         policy.end_what_it_opened(device, "device_suspended", now)
         record("device_suspended", client=client, person=person, device=device.uuid, reason=reason.name)

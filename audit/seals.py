@@ -72,7 +72,7 @@ def seal(now: datetime) -> int:
 
 
 def _seal_next(now: datetime, *, hurry: bool) -> int:
-    before = Seal.objects.order_by("-number").first()
+    before = newest()
     if before and not hurry and before.at > now - EVERY:
         return 0
     first = before.last + 1 if before else 1
@@ -130,6 +130,16 @@ def is_signed(seal: Seal, key: Ed25519PublicKey) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return base64.urlsafe_b64encode(signature).decode() == seal.signature  # the decoder passes over characters and spare bits
+
+
+def newest() -> Seal | None:
+    """The last seal; its hash is the head."""
+    return Seal.objects.order_by("-number").first()
+
+
+def unsealed(head: Seal | None, most: int = MOST) -> int:
+    """How many events wait for the next seal, counted up to `most`."""
+    return Event.objects.filter(id__gt=head.last if head else 0)[:most].count()
 
 
 def signing_key() -> Ed25519PrivateKey:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from desk import api
+from desk import api, api_audit
 from mfa_site.api import resource
 
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("devices/<uuid:uuid>/assign", resource(POST=api.assign)),
     path("devices/<uuid:uuid>/unassign", resource(POST=api.unassign)),
     path("devices/<uuid:uuid>/resync", resource(POST=api.resync)),
+    path("audit-events", resource(GET=api_audit.events)),
 ]

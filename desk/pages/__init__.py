@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render as render_template
+from django.utils.translation import gettext_lazy as _
 
 from desk.gate import may
+from desk.pages import audit, dashboard
 from mfa_site.errors import Reason, Refused
 from mfa_site.proof import STEP_UP, check
 
@@ -42,11 +42,9 @@ class Page:
         return self.view(request, *args, **kwargs)
 
 
-PAGES: tuple[Page, ...] = ()
-
-
-def render(request: HttpRequest, template: str, title: Any, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The template below `templates/desk/`, in the frame of the admin site."""
-    return render_template(
-        request, f"desk/{template}", {**admin.site.each_context(request), "title": title, **context}, status=status
-    )
+PAGES: tuple[Page, ...] = (
+    Page("dashboard/", dashboard.dashboard, "dashboard", "view_dashboard", _("Dashboard")),
+    Page("audit/", audit.audit, "audit", "view_audit", _("Audit")),
+    Page("audit/export/", audit.take_out, "audit-export", "view_audit", fresh=True),
+    Page("audit/mine/", audit.mine, "audit-mine", "view_people", _("What you did")),
+)

@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from accounts import notices, prune
-from audit import seals
+from accounts import census, notices, prune
+from audit import seals, tally
 from devices import queue
 from mfa_site.start import refuse_another_keyring
 
@@ -27,7 +27,7 @@ LAST = 0.5  # seconds that the chore in progress has when the worker is told to 
 Chore = Callable[[datetime], int]
 
 # Each does what is due now and says how much that was. Several workers may run: each chore sees to that itself.
-CHORES: tuple[Chore, ...] = (seals.seal, notices.send_due, prune.a_little)
+CHORES: tuple[Chore, ...] = (seals.seal, tally.count, notices.send_due, census.take, prune.a_little)
 
 
 class Command(BaseCommand):

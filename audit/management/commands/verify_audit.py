@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import seals
+from audit import export, seals
 from audit.gaps import NoGap, acknowledge
 from audit.verify import Report, verify
 from mfa_site import keyring
@@ -31,6 +31,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print what was seen as JSON")
         parser.add_argument(
+            "--public-key", action="store_true", help="print the key that seals and exports are verified with, as PEM, and end"
+        )
+        parser.add_argument(
             "--acknowledge",
             metavar="ID",
             help="an event (or FIRST-LAST) is missing and the log has no line of it: write that down",
@@ -41,6 +44,9 @@ class Command(BaseCommand):
             self.acknowledge(options["acknowledge"])
         try:
             public = seals.signing_key().public_key()
+            if options["public_key"]:
+                self.stdout.write(export.pem(public), ending="")
+                return
             keyring.mac(b"", "audit-event")
         except keyring.CannotOpen as error:
             raise CommandError(f"A key of the audit cannot be opened: {error}.") from None
