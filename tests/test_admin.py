@@ -20,11 +20,12 @@ from tests.conftest import Api, Person, make_person
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(model._meta.label_lower for model in admin.site._registry)
+LISTS = [label for label in MODELS if label != "audit.event"]  # those are searched for on a page of their own
 
 
 def paths() -> list[str]:
     """Every list of the site, and its front page."""
-    return [reverse("admin:index"), *(reverse(f"admin:{label.replace('.', '_')}_changelist") for label in MODELS)]
+    return [reverse("admin:index"), *(reverse(f"admin:{label.replace('.', '_')}_changelist") for label in LISTS)]
 
 
 def browser(person: Person) -> Any:
@@ -132,7 +133,7 @@ def test_what_is_security_relevant_is_read_only(administrator: Person, label: st
         assert model._default_manager.filter(pk=row.pk).values().get() == before
 
 
-@pytest.mark.parametrize("label", MODELS)
+@pytest.mark.parametrize("label", LISTS)
 def test_no_list_can_be_asked_about_a_column_that_it_does_not_show(administrator: Person, label: str) -> None:
     """Or a hash would be guessed letter by letter, and a regular expression would keep a worker busy."""
     client = browser(administrator)

@@ -20,6 +20,7 @@ API = {
     ("GET", "users/<uuid:uuid>/devices"): "view_people",
     ("POST", "users/<uuid:uuid>/temporary-codes"): "issue_temporary_code",
     ("GET", "devices"): "view_people",
+    ("GET", "audit-events"): "view_audit",
     ("POST", "devices/<uuid:uuid>/assign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/unassign"): "hand_out_token",
     ("POST", "devices/<uuid:uuid>/resync"): "mend_device",

@@ -49,16 +49,22 @@ def signed_in_page(view: View) -> View:
             return view(request, *args, **kwargs)
         except Refused as refused:
             if refused.reason is Reason.NOT_SIGNED_IN:
-                return redirect(f"{reverse('sign-in')}?{urlencode({'next': request.path})}")
+                return redirect(f"{reverse('sign-in')}?{urlencode({'next': where(request)})}")
             if refused.reason is not Reason.STEP_UP_NEEDED:
                 raise
             keep_typed(request)
             usual: dict[str, Any] = {**STEP_UP}
             asked = {**refused.facts, "acr": refused.facts["acr"] or ACR[0]}  # a fresh proof, of whatever strength
             unusual = {name: value for name, value in asked.items() if value not in (None, usual[name])}
-            return redirect(f"{reverse('confirm')}?{urlencode({'next': request.path, **unusual})}")
+            return redirect(f"{reverse('confirm')}?{urlencode({'next': where(request), **unusual})}")
 
     return guarded
+
+
+def where(request: HttpRequest) -> str:
+    """The page that was asked for, with its query where that is one to come back to."""
+    full = request.get_full_path()
+    return full if safe_next(full) else request.path
 
 
 def keep_typed(request: HttpRequest) -> None:
