@@ -139,4 +139,4 @@ def names_of(events: Iterable[Event]) -> tuple[dict[UUID, str], dict[UUID, str]]
     what = {event.device for event in events if event.device}
     people = dict(User.objects.filter(uuid__in=who).values_list("uuid", "username")) if who else {}
     rows = Device.objects.filter(uuid__in=what).values_list("uuid", "name", "serial") if what else []
-    return people, {uuid: name or serial for uuid, name, serial in rows}
+    return people, {uuid: f"{name} ({serial})" if name and serial else name or serial for uuid, name, serial in rows}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -182,12 +183,12 @@ def test_the_page_says_what_is_wrong_at_its_field_and_keeps_what_was_typed(page:
 
 def test_the_page_tells_events_in_words_with_the_names_of_today(auditor: Person, page: Any) -> None:
     ada = make_person("totp", username="ada")
-    token = make_token("hotp", ada.user, serial="AB-77", name="Blue token").device
+    token = make_token("hotp", ada.user, serial="AB-77").device
     happen("device_handed_out", person=ada.user.uuid, actor=auditor.user.uuid, device=token.uuid)
     happen("tokens_imported", actor=OPERATOR, count=3)
     happen("password_refused", person=ada.user.uuid, reason="BAD_CREDENTIALS")
     text = page.get("/admin/audit/").content.decode()
-    for said in ("“Blue token” was handed out", "A token file was imported", "bad credentials", ">vera<", ">ada<", "console"):
+    for said in ("“HOTP (AB-77)” was handed out", "A token file was imported", "bad credentials", ">vera<", ">ada<", "console"):
         assert said in text, said
     assert "to you" not in text and "192.0.2.7" in text and "Firefox on Linux" in text
 
@@ -350,7 +351,7 @@ def test_a_stranger_checks_a_signed_export_as_the_how_to_says(tmp_path: Path, pa
     assert len(recipe) == len(script) == 1
     (tmp_path / "check.py").write_text(script[0])
     shutil.unpack_archive(tmp_path / "audit.zip", tmp_path)
-    for command in (["sh", "-euc", recipe[0]], ["python", "check.py"]):
+    for command in (["sh", "-euc", recipe[0]], [sys.executable, "check.py"]):
         assert run(command, tmp_path).returncode == 0, run(command, tmp_path)
     first, _, rest = (tmp_path / "statement.txt").read_text().partition("\n")
     said, head = json.loads(rest), seals.newest()
@@ -362,7 +363,7 @@ def test_a_stranger_checks_a_signed_export_as_the_how_to_says(tmp_path: Path, pa
         before = (tmp_path / name).read_bytes()
         for changed in (before[:-2] + bytes([before[-2] ^ 1]) + before[-1:], before[: len(before) // 2]):
             (tmp_path / name).write_bytes(changed)
-            for command in (["sh", "-euc", recipe[0]], ["python", "check.py"]):
+            for command in (["sh", "-euc", recipe[0]], [sys.executable, "check.py"]):
                 if name != "audit.pem" or changed != before[:-2] + bytes([before[-2] ^ 1]) + before[-1:]:  # not of the key
                     assert run(command, tmp_path).returncode != 0, (name, command)
         (tmp_path / name).write_bytes(before)

@@ -602,6 +602,15 @@ def devices_are_found() -> Any:
     return api.get(f"admin/devices?serial={held.device.serial}")
 
 
+@succeeds("searchAudit")
+def the_audit_is_searched() -> Any:
+    api, person = with_tokens(administrator()), make_person("totp")
+    api.get(f"admin/audit-events?person={person.user.username}&since=2026-01-01&result=done")
+    tokens_of(person)
+    found = api.get("admin/audit-events?act=*&limit=1").json()
+    return api.get(f"admin/audit-events?after={found['next']}")
+
+
 @succeeds("issueTemporaryCode")
 def a_temporary_code_is_issued() -> Any:
     person = make_person("totp")
