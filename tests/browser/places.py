@@ -17,7 +17,7 @@ from devices.models import DISABLE_AT, PAUSE_AT, Device, Kind, RecoveryCode
 from grants import refresh
 from mfa_site import limits
 from mfa_site.client import Client
-from tests.browser import code_places
+from tests.browser import code_places, desk_audit_places
 from tests.browser.steps import (
     add_key,
     choose,
@@ -943,19 +943,6 @@ def admin_device(page: Page) -> None:
 
 
 @place
-def admin_events(page: Page) -> None:
-    administrator(page)
-    page.goto("/admin/audit/event/")
-
-
-@place
-def admin_event(page: Page) -> None:
-    admin_events(page)
-    page.locator("#result_list tbody th a").first.click()
-    expect(page.get_by_role("heading", name="View event")).to_be_visible()
-
-
-@place
 def admin_devices(page: Page) -> None:
     administrator(page)
     page.goto("/admin/devices/device/")
@@ -1032,3 +1019,4 @@ def form_too_old(page: Page) -> None:
 
 
 PLACES |= {go.__name__: go for go in code_places.PLACES}
+PLACES |= {go.__name__: go for go in desk_audit_places.PLACES}
