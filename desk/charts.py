@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from desk.figures import Figure
 
-WIDTH, HEIGHT = 720, 200  # of the columns; the viewer scales it
+WIDTH, HEIGHT = 400, 140  # of the columns; the viewer scales it
 ROW, BAR = 34, 12  # of a bar with its name above
 COLOURS = 8
 
@@ -53,13 +53,13 @@ def chart(figure: Figure) -> Chart | None:
 
 def by_day(figure: Figure) -> tuple[list[Part], list[Label], int]:
     """A column for each day, its parts one above the other."""
-    top, base, left = 20, HEIGHT - 24, 0
+    top, base = 20, HEIGHT - 20
     highest = max(sum(numbers) for _day, numbers in figure.rows)
-    step = (WIDTH - left) / len(figure.rows)
-    wide = min(step * 0.8, 60)
+    step = WIDTH / len(figure.rows)
+    wide = min(step * 0.8, 40)
     parts = []
     for place, (_day, numbers) in enumerate(figure.rows):
-        x, y = left + step * place + (step - wide) / 2, float(base)
+        x, y = step * place + (step - wide) / 2, float(base)
         for colour, number in enumerate(numbers):
             high = number / highest * (base - top)
             y -= high

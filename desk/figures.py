@@ -13,14 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from accounts.census import ENDS, LATER, WHAT
 from accounts.models import Count
 from audit.models import Tally
-from desk.event_words import what, why
+from desk.event_words import why
 from devices.models import SENT, Kind
 
 DAYS = (7, 30, 90)
 MOST_REASONS = 12  # the rest is one bar
 SIGNED_IN, STOPPED, CANCELLED, NOT_SENT = "signed_in", "sign_in_refused", "sign_in_cancelled", "code_not_sent"
-WRONG = ("answer_refused", "password_refused", "claim_refused")
 Words = str | Promise
+WRONG: dict[str, Words] = {
+    "answer_refused": _("Code or key"),
+    "password_refused": _("Password"),
+    "claim_refused": _("Serial"),
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def failures(happened: Counter[tuple[date, str, str, str]]) -> Figure:
     """Wrong passwords and answers by why they were wrong."""
     each = summed(happened, lambda _day, act, _kind, reason: (act, reason) if act in WRONG else None)
     named: list[tuple[Words, list[int]]] = [
-        (f"{what(act)}: {why(reason)}", [n]) for (act, reason), n in each.most_common(MOST_REASONS)
+        (f"{WRONG[act]}: {why(reason)}", [n]) for (act, reason), n in each.most_common(MOST_REASONS)
     ]
     if rest := each.total() - sum(n for _name, [n] in named):
         named.append((_("All others"), [rest]))

@@ -135,7 +135,7 @@ def test_figures_say_what_happened() -> None:
     assert numbers("sign-ins") == {"TOTP": [1, 1], "FIDO2": [1, 0], "SMS": [1, 0], "Not known": [0, 1]}
     today = f"{timezone.now():%Y-%m-%d}"
     assert numbers("sign-ins-by-day", 7)[today] == [3, 2, 1] and len(numbers("sign-ins-by-day", 7)) == 7
-    assert numbers("failures") == {"A wrong answer for a device: code wrong": [5]}
+    assert numbers("failures") == {"Code or key: code wrong": [5]}
     assert numbers("deliveries") == {"SMS": [1, 1], "E-mail": [0, 0]}
     assert numbers("factors") == {"None": [0], "One": [2], "Two or more": [1]}
     assert numbers("adoption") == {today: [2, 1, 1]}
@@ -160,7 +160,7 @@ def test_the_page_draws_what_its_tables_say() -> None:
         census.count(timezone.now() - timedelta(days=day))
     text = client.get("/admin/dashboard/?days=7").content.decode()
     assert "style=" not in text and "<script" not in text.split('id="content-main"')[1]
-    found = re.findall(r'(?s)<svg class="desk-chart" viewBox="0 0 7.*?</svg>', text)
+    found = re.findall(r'(?s)<svg class="desk-chart" viewBox="0 0 4.*?</svg>', text)
     drawn = [ElementTree.fromstring(svg.replace("<svg", f'<svg xmlns="{SVG[1:-1]}"', 1)) for svg in found]  # noqa: S314  # ours
     assert len(drawn) == 5, "factors, adoption, sign-ins twice, stock; nothing else happened"
     for svg in drawn:
