@@ -1,5 +1,7 @@
 """The whole way in by keyboard alone, always seeing where one is."""
 
+import re
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -215,3 +217,28 @@ def test_the_first_stop_skips_to_the_content(page: Page, alice: Person) -> None:
     assert here(page) == "Skip to the content"
     page.keyboard.press("Enter")
     expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_the_audit_is_searched_and_exported_by_keyboard(transactional_db: None, page: Page) -> None:
+    ada = make_person("totp", username="ada")
+    record("device_lost", client=Client("192.0.2.7", "", "request-1"), person=ada.user.uuid)
+    sign_in_with_code(page, make_person("totp", username="vera", is_staff=True, is_superuser=True))
+    page.goto("/admin/audit/")
+    tab_to(page, "Person")
+    page.keyboard.type("ada")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("was reported lost")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/admin/audit/\?person=ada"))
+    for name in ("Request", "Export these events"):
+        tab_to(page, name)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Export")
+    tab_to(page, "CSV")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "Export")
+    with page.expect_download() as waiting:
+        page.keyboard.press("Enter")
+    saved = waiting.value
+    assert saved.suggested_filename.endswith(".jsonl")
+    [line] = saved.path().read_text().splitlines()
+    assert '"act": "device_lost"' in line
