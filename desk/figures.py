@@ -52,7 +52,8 @@ def figures(days: int, now: datetime) -> list[Figure]:
     first = today - timedelta(days=days - 1)
     counted = counts(first)
     happened = tallies(first)
-    newest = {(what, of): n for (day, what, of), n in counted.items() if day == max(counted)[0]} if counted else {}
+    last = max((day for day, _what, _of in counted), default=today)
+    newest = {(what, of): n for (day, what, of), n in counted.items() if day == last}
     return [
         adoption(counted),
         factors(newest),
