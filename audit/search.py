@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from audit.models import Address, Event
 from mfa_site.errors import Reason, Refused
 
-LOOKED_AT = 50_000
+LOOKED_AT = 20_000
 AT_ONCE = 1000  # events in memory while all of them are walked
 LEADING = ("request_id", "device", "person", "address", "actor", "act")  # fewest events first
 NEWEST = ("-at", "-id")

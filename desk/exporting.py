@@ -16,7 +16,7 @@ from mfa_site.client import Client
 from mfa_site.errors import Reason, Refused
 
 MOST = 100_000  # events of one export
-LOOKS = 40  # two million events looked at, for what no index leads to
+LOOKS = 100  # two million events looked at, for what no index leads to
 TYPES = {
     "csv": ("text/csv; charset=utf-8", "csv"),
     "jsonl": ("application/jsonl", "jsonl"),
