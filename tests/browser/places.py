@@ -748,7 +748,7 @@ def add_app(page: Page) -> None:
 def add_app_wrong(page: Page) -> None:
     signed_in(page)
     page.goto("/account/devices/add/totp/")
-    enter_code(page, "12345")
+    enter_code(page, "000000")
     expect(page.get_by_role("alert")).to_be_visible()
 
 
