@@ -21,6 +21,7 @@ LIFE = timedelta(hours=24)  # to approve it, and then to do it
 Field = Literal["import", "administrators", "policy"]
 # The first part of `what`, up to its colon, in words.
 ACTS = {
+    "first-device": _("Give time for a first device"),
     "hand-out": _("Hand a token out"),
     "import": _("Import a token file"),
     "invitation": _("Invite to enrol a device"),

@@ -103,6 +103,19 @@ def test_an_act_that_fails_leaves_its_approval() -> None:
 
 
 @pytest.mark.django_db
+def test_time_for_an_administrators_first_device_is_a_way_in_too() -> None:
+    one, two = security("one"), security("two")
+    target = make_person(username="new", is_staff=True)
+    User.objects.filter(pk=target.user.pk).update(enrol_until=timezone.now() - timedelta(days=1))
+    ask = page_of(target, "first-device")
+    assert signed_in_again(one).post(ask, {"days": "2"}).status_code == 409
+    assert "Give time for a first device: new" in signed_in_again(two).get("/admin/approvals/").content.decode()
+    assert Api().post("sign-ins", {"username": "new", "password": target.password}).json()["state"] == "waiting"
+    decide(two, Approval.objects.get())
+    assert signed_in_again(one).post(ask, {"days": "2"}).status_code == 302
+
+
+@pytest.mark.django_db
 def test_making_somebody_an_administrator_needs_another_and_the_very_same_roles() -> None:
     one, two, alice = security("one"), security("two"), make_person("totp", username="alice")
     asked = signed_in_again(one).post(page_of(alice, "roles"), {"roles": ["Helpdesk"]})

@@ -16,6 +16,7 @@ from accounts import own_sessions, people, signin
 from accounts.models import User
 from accounts.views.frame import refuse_in_form, say
 from desk import giving_roles
+from desk.approvals import approved
 from desk.gate import refuse_higher
 from desk.pages.frame import render
 from mfa_site.client import client
@@ -77,8 +78,9 @@ def first_device(request: HttpRequest, uuid: UUID) -> HttpResponse:
     form, status = Days(request.POST or None), 200
     if form.is_valid():
         try:
-            within = timedelta(days=form.cleaned_data["days"])
-            people.renew_first_enrolment(person, client(request), now, actor=actor.uuid, within=within)
+            within, who = timedelta(days=form.cleaned_data["days"]), client(request)
+            with approved("administrators", f"first-device:{person.uuid}", actor, who, now, person=person):
+                people.renew_first_enrolment(person, who, now, actor=actor.uuid, within=within)
         except Refused as refused:
             status = refuse_in_form(form, refused)
         else:
